@@ -1,0 +1,62 @@
+// The attributes of a series in canonical form: sorted, frozen, and the keeper of its own encoded forms.
+import type { Attributes, AttributeValue } from '@opentelemetry/api';
+
+export class AttributeSet {
+  /** Sorted by UTF-16 code units; `values` runs parallel. */
+  readonly keys: readonly string[];
+  readonly values: readonly AttributeValue[];
+  #attributes: Attributes | undefined;
+  /** One slot per format, filled by {@link encodedForm}. Exists only once something was encoded. */
+  #forms: unknown[] | undefined;
+
+  /** @param keys must be sorted and unique; the arrays belong to the set from here on. */
+  constructor(keys: readonly string[], values: readonly AttributeValue[]) {
+    this.keys = keys;
+    this.values = values;
+  }
+
+  /** Sorts the attributes of a plain object, dropping undefined and null values. */
+  static from(attributes: Attributes): AttributeSet {
+    const keys = Object.keys(attributes)
+      .filter((key) => attributes[key] != null)
+      .sort();
+    return new AttributeSet(
+      keys,
+      keys.map((key) => attributes[key]!),
+    );
+  }
+
+  /** The set as a frozen plain object, made on first touch and kept. */
+  get attributes(): Attributes {
+    if (this.#attributes === undefined) {
+      const attributes: Attributes = {};
+      this.keys.forEach((key, i) => {
+        // Assigning would call the setter of `__proto__` and lose the attribute.
+        if (key === '__proto__') {
+          Object.defineProperty(attributes, key, { value: this.values[i], enumerable: true });
+        } else attributes[key] = this.values[i];
+      });
+      this.#attributes = Object.freeze(attributes);
+    }
+    return this.#attributes;
+  }
+
+  /** @internal */
+  form(slot: number, encode: (set: AttributeSet) => unknown): unknown {
+    this.#forms ??= [];
+    return (this.#forms[slot] ??= encode(this));
+  }
+}
+
+let nextSlot = 0;
+
+/**
+ * Turns an encoder of attribute sets into one that encodes each set once and then returns the kept form.
+ * Call it once per format, at module level.
+ */
+export function encodedForm<T extends object | string>(
+  encode: (set: AttributeSet) => T,
+): (set: AttributeSet) => T {
+  const slot = nextSlot++;
+  return (set) => set.form(slot, encode) as T;
+}

@@ -1,0 +1,153 @@
+// The contract of push exporters, and the one implementation of its hard parts.
+import { diag } from '@opentelemetry/api';
+import type { AggregationSelector, AggregationTemporalitySelector } from './aggregation-option.ts';
+import { ExportError } from './errors.ts';
+import type { MetricBatch } from './metric-batch.ts';
+import type { ResourceMetrics } from './metric-data.ts';
+import { toBatch } from './to-batch.ts';
+
+export enum ExportResultCode {
+  SUCCESS = 0,
+  FAILED = 1,
+}
+
+export interface ExportResult {
+  code: ExportResultCode;
+  error?: Error;
+}
+
+/**
+ * OpenTelemetry JS's own exporter interface, so that ours run in the official SDK and theirs here. The one
+ * addition is the third argument of `export`: `signal` tells that the caller no longer waits.
+ */
+export interface PushMetricExporter {
+  export(
+    metrics: ResourceMetrics,
+    resultCallback: (result: ExportResult) => void,
+    options?: { signal?: AbortSignal },
+  ): void;
+  /** Settles when every batch accepted so far has been delivered or has failed. */
+  forceFlush(): Promise<void>;
+  /** Ends in-flight work within its time bound and frees resources; later exports fail with `SHUTDOWN`. */
+  shutdown(): Promise<void>;
+  selectAggregationTemporality?: AggregationTemporalitySelector;
+  selectAggregation?: AggregationSelector;
+}
+
+/** What you write to make an exporter; see {@link createExporter}. */
+export interface ExporterDefinition {
+  /** Appears in error messages, for instance `jsonFile(/var/log/metrics.jsonl)`. */
+  name: string;
+  /**
+   * Delivers one batch. Reject (best with an {@link ExportError}) when it was not delivered. The batch is
+   * immutable and may be kept. Stop when `signal` aborts: the export has then already been reported as failed.
+   */
+  export(batch: MetricBatch, options: { signal: AbortSignal }): Promise<void>;
+  /** Called by `forceFlush()` once all exports in flight have ended. */
+  forceFlush?(): Promise<void>;
+  /** Called once, after all exports in flight have ended or run out of time. */
+  shutdown?(): Promise<void>;
+  selectAggregationTemporality?: AggregationTemporalitySelector;
+  selectAggregation?: AggregationSelector;
+  /**
+   * Milliseconds after which an export, a flush or a shutdown that has not ended counts as failed with `TIMEOUT`.
+   * Default 30000, the export timeout of OpenTelemetry's periodic reader.
+   */
+  timeoutMillis?: number;
+}
+
+/**
+ * Makes a {@link PushMetricExporter} that keeps the whole contract: the callback is called exactly once and
+ * outside of your code's stack of errors, nothing throws, every call ends in bounded time, shutdown happens
+ * once, exports after it fail with `SHUTDOWN`.
+ */
+export function createExporter(definition: ExporterDefinition): PushMetricExporter {
+  const { name, timeoutMillis = 30_000 } = definition;
+  const inFlight = new Set<Promise<void>>();
+  let shutdownResult: Promise<void> | undefined;
+
+  async function run(metrics: ResourceMetrics, signal: AbortSignal | undefined): Promise<ExportResult> {
+    try {
+      if (shutdownResult !== undefined) throw new ExportError('SHUTDOWN', `${name} has been shut down`);
+      await bounded(
+        `export to ${name}`,
+        timeoutMillis,
+        (bound) => definition.export(toBatch(metrics), { signal: bound }),
+        signal,
+      );
+      return { code: ExportResultCode.SUCCESS };
+    } catch (error) {
+      return { code: ExportResultCode.FAILED, error: ExportError.from(error) };
+    }
+  }
+
+  async function drained(): Promise<void> {
+    while (inFlight.size > 0) await Promise.all(inFlight);
+  }
+
+  return {
+    export(metrics, resultCallback, options) {
+      const done = run(metrics, options?.signal).then((result) => {
+        inFlight.delete(done);
+        try {
+          resultCallback(result);
+        } catch (error) {
+          diag.error(`meterline: the result callback given to ${name} threw`, error);
+        }
+      });
+      inFlight.add(done);
+    },
+    async forceFlush() {
+      await drained();
+      const { forceFlush } = definition;
+      if (forceFlush && shutdownResult === undefined) {
+        await bounded(`flush of ${name}`, timeoutMillis, () => forceFlush.call(definition));
+      }
+    },
+    shutdown() {
+      shutdownResult ??= drained().then(async () => {
+        if (definition.shutdown === undefined) return;
+        await bounded(`shutdown of ${name}`, timeoutMillis, () => definition.shutdown!());
+      });
+      return shutdownResult;
+    },
+    selectAggregationTemporality: definition.selectAggregationTemporality,
+    selectAggregation: definition.selectAggregation,
+  };
+}
+
+/** Runs `work` until it ends, `timeoutMillis` have passed, or `outer` aborts; the signal it gets tells it so. */
+export async function bounded<T>(
+  what: string,
+  timeoutMillis: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  outer?: AbortSignal,
+): Promise<T> {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const give = (error: ExportError) => {
+        controller.abort(error);
+        reject(error);
+      };
+      onAbort = () =>
+        give(new ExportError('ABORTED', `${what} was aborted`, { retryable: true, cause: outer?.reason }));
+      if (outer?.aborted) return onAbort();
+      outer?.addEventListener('abort', onAbort, { once: true });
+      timer = setTimeout(() => {
+        give(
+          new ExportError('TIMEOUT', `${what} did not end within ${timeoutMillis} ms`, { retryable: true }),
+        );
+      }, timeoutMillis);
+      // A hanging peer must not keep a process alive that has nothing else to do.
+      timer.unref();
+      // In a `then`, so that a synchronous throw becomes a rejection.
+      Promise.resolve(controller.signal).then(work).then(resolve, reject);
+    });
+  } finally {
+    clearTimeout(timer);
+    if (onAbort) outer?.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,118 @@
+// OpenTelemetry's objects to columns: the way in for batches collected by another SDK.
+import { AttributeSet } from './attribute-set.ts';
+import { fromHrTime } from './hr-time.ts';
+import {
+  type ExponentialBuckets,
+  exponentialHistogramColumns,
+  gaugeColumns,
+  histogramColumns,
+  MetricBatch,
+  type MetricColumns,
+  sumColumns,
+} from './metric-batch.ts';
+import {
+  type DataPoint,
+  DataPointType,
+  type ExponentialHistogram,
+  type Histogram,
+  type HistogramMetricData,
+  type MetricData,
+  type ResourceMetrics,
+} from './metric-data.ts';
+
+/** Returns a {@link MetricBatch} as it is and turns any other `ResourceMetrics` into one. */
+export function toBatch(metrics: ResourceMetrics): MetricBatch {
+  if (MetricBatch.is(metrics)) return metrics;
+  return new MetricBatch(
+    metrics.resource,
+    metrics.scopeMetrics.map(({ scope, metrics }) => ({ scope, metrics: metrics.flatMap(toColumns) })),
+  );
+}
+
+function toColumns(metric: MetricData): MetricColumns[] {
+  switch (metric.dataPointType) {
+    case DataPointType.SUM:
+      return [sumColumns(numbers(metric, metric.dataPoints), metric.isMonotonic)];
+    case DataPointType.GAUGE:
+      return [gaugeColumns(numbers(metric, metric.dataPoints))];
+    case DataPointType.HISTOGRAM:
+      return groupByBoundaries(metric).map((points) => explicit(metric, points));
+    case DataPointType.EXPONENTIAL_HISTOGRAM:
+      return [exponential(metric, metric.dataPoints)];
+  }
+}
+
+function common<T>({ descriptor, aggregationTemporality }: MetricData, points: DataPoint<T>[]) {
+  return {
+    descriptor,
+    aggregationTemporality,
+    length: points.length,
+    attributes: points.map((point) => AttributeSet.from(point.attributes)),
+    startTimes: BigUint64Array.from(points, (point) => fromHrTime(point.startTime)),
+    endTimes: BigUint64Array.from(points, (point) => fromHrTime(point.endTime)),
+    ...(points.some((point) => point.exemplars?.length) && {
+      exemplars: points.map((point) => point.exemplars),
+    }),
+  };
+}
+
+function numbers(metric: MetricData, points: DataPoint<number>[]) {
+  return { ...common(metric, points), values: Float64Array.from(points, (point) => point.value) };
+}
+
+function distribution(metric: MetricData, points: DataPoint<Histogram | ExponentialHistogram>[]) {
+  const column = (field: 'count' | 'sum' | 'min' | 'max') =>
+    Float64Array.from(points, (point) => point.value[field] ?? Number.NaN);
+  return {
+    ...common(metric, points),
+    counts: column('count'),
+    sums: column('sum'),
+    mins: column('min'),
+    maxs: column('max'),
+  };
+}
+
+/** The columns share one list of boundaries; points of a metric nearly always do too. */
+function groupByBoundaries({ dataPoints }: HistogramMetricData): DataPoint<Histogram>[][] {
+  const groups = new Map<string, DataPoint<Histogram>[]>();
+  for (const point of dataPoints) {
+    const key = point.value.buckets.boundaries.join();
+    const group = groups.get(key);
+    if (group) group.push(point);
+    else groups.set(key, [point]);
+  }
+  return [...groups.values()];
+}
+
+function explicit(metric: MetricData, points: DataPoint<Histogram>[]) {
+  return histogramColumns({
+    ...distribution(metric, points),
+    boundaries: points[0]!.value.buckets.boundaries,
+    bucketCounts: Float64Array.from(points.flatMap((point) => point.value.buckets.counts)),
+  });
+}
+
+function exponential(metric: MetricData, points: DataPoint<ExponentialHistogram>[]) {
+  return exponentialHistogramColumns({
+    ...distribution(metric, points),
+    scales: Int32Array.from(points, (point) => point.value.scale),
+    zeroCounts: Float64Array.from(points, (point) => point.value.zeroCount),
+    positive: exponentialBuckets(points, 'positive'),
+    negative: exponentialBuckets(points, 'negative'),
+  });
+}
+
+function exponentialBuckets(
+  points: DataPoint<ExponentialHistogram>[],
+  sign: 'positive' | 'negative',
+): ExponentialBuckets {
+  const starts = new Uint32Array(points.length + 1);
+  points.forEach((point, i) => {
+    starts[i + 1] = starts[i]! + point.value[sign].bucketCounts.length;
+  });
+  return {
+    offsets: Int32Array.from(points, (point) => point.value[sign].offset),
+    starts,
+    counts: Float64Array.from(points.flatMap((point) => point.value[sign].bucketCounts)),
+  };
+}
