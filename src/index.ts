@@ -1,1 +1,56 @@
-export {};
+// The front door: what `import … from 'meterline'` gives.
+export {
+  type AggregationOption,
+  type AggregationSelector,
+  type AggregationTemporalitySelector,
+  AggregationType,
+} from './data/aggregation-option.ts';
+export { AttributeSet } from './data/attribute-set.ts';
+export { ConfigError, EXPORT_ERROR_CODES, ExportError, type ExportErrorCode } from './data/errors.ts';
+export { type ExportResult, ExportResultCode, type PushMetricExporter } from './data/exporter.ts';
+export { MetricBatch, type MetricColumns, type ScopeColumns } from './data/metric-batch.ts';
+export {
+  AggregationTemporality,
+  type DataPoint,
+  DataPointType,
+  type Exemplar,
+  type ExponentialHistogram,
+  type ExponentialHistogramMetricData,
+  type GaugeMetricData,
+  type Histogram as HistogramValue,
+  type HistogramMetricData,
+  type InstrumentationScope,
+  InstrumentType,
+  type MetricData,
+  type MetricDescriptor,
+  type ResourceMetrics,
+  type ScopeMetrics,
+  type SumMetricData,
+} from './data/metric-data.ts';
+export type {
+  CollectionResult,
+  IMetricReader,
+  MetricCollectOptions,
+  MetricProducer,
+} from './data/reader.ts';
+export { type Resource, resourceFromAttributes } from './data/resource.ts';
+export { toBatch } from './data/to-batch.ts';
+export { VERSION } from './data/version.ts';
+export { defaultResource } from './sdk/default-resource.ts';
+export type {
+  BoundCounter,
+  BoundGauge,
+  BoundHistogram,
+  BoundUpDownCounter,
+  Counter,
+  Gauge,
+  Histogram,
+  UpDownCounter,
+} from './sdk/instruments.ts';
+export { MeterProvider, type MeterProviderOptions } from './sdk/meter-provider.ts';
+export { ManualMetricReader } from './sdk/readers/manual-metric-reader.ts';
+export { MetricReader, type MetricReaderOptions } from './sdk/readers/metric-reader.ts';
+export {
+  PeriodicExportingMetricReader,
+  type PeriodicExportingMetricReaderOptions,
+} from './sdk/readers/periodic-exporting-metric-reader.ts';

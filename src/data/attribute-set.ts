@@ -5,6 +5,8 @@ export class AttributeSet {
   /** Sorted by UTF-16 code units; `values` runs parallel. */
   readonly keys: readonly string[];
   readonly values: readonly AttributeValue[];
+  /** A small number, unique among the sets that a provider holds; -1 when no provider holds this one. */
+  id = -1;
   #attributes: Attributes | undefined;
   /** One slot per format, filled by {@link encodedForm}. Exists only once something was encoded. */
   #forms: unknown[] | undefined;

@@ -1,0 +1,96 @@
+// Explicit-bucket histogram (OTel metrics SDK, "Explicit Bucket Histogram Aggregation").
+// A series is one run of numbers, so that a measurement touches neighbouring cache lines:
+//   sum, min, max, bucket 0, …, bucket n
+import { histogramColumns, type PointColumns } from '../../data/metric-batch.ts';
+import { type Aggregator, resized } from './aggregator.ts';
+
+const SUM = 0;
+const MIN = 1;
+const MAX = 2;
+const BUCKETS = 3;
+
+export class ExplicitBucketHistogramAggregator implements Aggregator {
+  readonly #boundaries: Float64Array;
+  readonly #stride: number;
+  readonly #recordSum: boolean;
+  readonly #recordMinMax: boolean;
+  #data = new Float64Array(0);
+
+  /**
+   * @param boundaries inclusive upper bounds, strictly increasing and finite
+   * @param options.recordSum false where measurements can be negative: the sum would not be monotonic
+   */
+  constructor(boundaries: readonly number[], options: { recordSum: boolean; recordMinMax: boolean }) {
+    this.#boundaries = Float64Array.from(boundaries);
+    this.#stride = BUCKETS + boundaries.length + 1;
+    this.#recordSum = options.recordSum;
+    this.#recordMinMax = options.recordMinMax;
+  }
+
+  resize(capacity: number): void {
+    this.#data = resized(this.#data, capacity * this.#stride);
+  }
+
+  reset(row: number): void {
+    const start = row * this.#stride;
+    this.#data.fill(0, start, start + this.#stride);
+    this.#data[start + MIN] = Number.POSITIVE_INFINITY;
+    this.#data[start + MAX] = Number.NEGATIVE_INFINITY;
+  }
+
+  move(from: number, to: number): void {
+    this.#data.copyWithin(to * this.#stride, from * this.#stride, (from + 1) * this.#stride);
+  }
+
+  record(row: number, value: number): void {
+    const data = this.#data;
+    const boundaries = this.#boundaries;
+    const start = row * this.#stride;
+    data[start + SUM]! += value;
+    if (value < data[start + MIN]!) data[start + MIN] = value;
+    if (value > data[start + MAX]!) data[start + MAX] = value;
+    // Linear: for the usual dozen of boundaries it is as fast as a binary search, and most values are small.
+    let bucket = 0;
+    while (bucket < boundaries.length && value > boundaries[bucket]!) bucket++;
+    data[start + BUCKETS + bucket]!++;
+  }
+
+  collect(points: PointColumns, rows: Uint32Array | undefined) {
+    const { length } = points;
+    const data = this.#data;
+    const stride = this.#stride;
+    const width = this.#boundaries.length + 1;
+    const sums = new Float64Array(length);
+    const mins = new Float64Array(length);
+    const maxs = new Float64Array(length);
+    const counts = new Float64Array(length);
+    const bucketCounts = new Float64Array(length * width);
+    for (let i = 0; i < length; i++) {
+      const start = (rows === undefined ? i : rows[i]!) * stride;
+      sums[i] = data[start + SUM]!;
+      mins[i] = data[start + MIN]!;
+      maxs[i] = data[start + MAX]!;
+      let count = 0;
+      for (let bucket = 0; bucket < width; bucket++) {
+        const inBucket = data[start + BUCKETS + bucket]!;
+        bucketCounts[i * width + bucket] = inBucket;
+        count += inBucket;
+      }
+      counts[i] = count;
+    }
+    if (!this.#recordSum) sums.fill(Number.NaN);
+    if (!this.#recordMinMax) {
+      mins.fill(Number.NaN);
+      maxs.fill(Number.NaN);
+    }
+    return histogramColumns({
+      ...points,
+      boundaries: [...this.#boundaries],
+      counts,
+      sums,
+      mins,
+      maxs,
+      bucketCounts,
+    });
+  }
+}

@@ -1,0 +1,33 @@
+// Sum: the arithmetic sum of the measurements (OTel metrics SDK, "Sum Aggregation").
+import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
+import { type Aggregator, copyColumn, resized } from './aggregator.ts';
+
+export class SumAggregator implements Aggregator {
+  readonly #isMonotonic: boolean;
+  /** Public for bound instruments, which add to it without a call. */
+  values = new Float64Array(0);
+
+  constructor(isMonotonic: boolean) {
+    this.#isMonotonic = isMonotonic;
+  }
+
+  resize(capacity: number): void {
+    this.values = resized(this.values, capacity);
+  }
+
+  reset(row: number): void {
+    this.values[row] = 0;
+  }
+
+  move(from: number, to: number): void {
+    this.values[to] = this.values[from]!;
+  }
+
+  record(row: number, value: number): void {
+    this.values[row]! += value;
+  }
+
+  collect(points: PointColumns, rows: Uint32Array | undefined) {
+    return sumColumns({ ...points, values: copyColumn(this.values, points.length, rows) }, this.#isMonotonic);
+  }
+}

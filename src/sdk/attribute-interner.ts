@@ -1,0 +1,251 @@
+// From the attributes object of a call to the one AttributeSet that stands for it, without building a key.
+//
+//   caller's key order          key set                values, outermost key first
+//   Shape --- one step per key --> Schema --- Map --- Map --- … --- AttributeSet
+//
+// A shape is a key order that some call used; shapes of the same keys share a schema. Under the schema, values
+// lead through nested Maps to the set. A branch with a single set below it ends there at once, and the values
+// not yet walked are compared instead; so a Map exists only where two sets part, however distinct the
+// first attribute's values are. Map keeps `1`, `'1'` and `true` apart, so the key is injective by construction.
+import type { Attributes, AttributeValue } from '@opentelemetry/api';
+import { AttributeSet } from '../data/attribute-set.ts';
+import { arrayKey, attributeValue } from './attribute-value.ts';
+
+type Branch = Map<AttributeValue, Branch | AttributeSet>;
+
+interface Schema {
+  /** Sorted; shared by all sets of the schema. */
+  readonly keys: readonly string[];
+  readonly root: Branch;
+  /** The set without attributes has no value to hang a branch on. */
+  empty: AttributeSet | undefined;
+}
+
+class Shape {
+  readonly key: string;
+  readonly next: Shape | undefined;
+  /** Shapes that go on with one more key: the first of them; the others follow through `next`. */
+  longer: Shape | undefined;
+  schema: Schema | undefined;
+  /** Where in the caller's order each key of the schema stands. */
+  order: readonly number[] = [];
+
+  constructor(key: string, next: Shape | undefined) {
+    this.key = key;
+    this.next = next;
+  }
+}
+
+/** Key orders come from code, so they are few; this bounds the memory when they come from data. */
+const MAX_SHAPES = 4096;
+
+export class AttributeInterner {
+  #root = new Shape('', undefined);
+  #shapeCount = 0;
+  readonly #schemas = new Map<string, Schema>();
+  /** Equal arrays are one frozen array while a set uses them, so that they can be Map keys. */
+  readonly #arrays = new Map<string, { array: AttributeValue; uses: number }>();
+  #freeIds: number[] = [];
+  #nextId = 0;
+  #references = new Uint32Array(64);
+  /** The values of the call at hand, in the caller's order. Kept to save an allocation per call. */
+  readonly #values: unknown[] = [];
+
+  /**
+   * The set for these attributes if it is interned and the call needs no conversion; else undefined, and
+   * {@link lookup} or {@link intern} will tell. Allocates nothing.
+   */
+  find(attributes: Attributes): AttributeSet | undefined {
+    const values = this.#values;
+    let shape = this.#root;
+    let count = 0;
+    for (const key in attributes) {
+      const value = attributes[key];
+      if (value === undefined) continue;
+      let step = shape.longer;
+      while (step !== undefined && step.key !== key) step = step.next;
+      if (step === undefined) return undefined;
+      shape = step;
+      values[count++] = value;
+    }
+    const { schema, order } = shape;
+    if (schema === undefined) return undefined;
+    if (count === 0) return schema.empty;
+    let branch: Branch = schema.root;
+    for (let i = 0; i < count; i++) {
+      const found = branch.get(values[order[i]!] as AttributeValue);
+      if (found === undefined) return undefined;
+      if (found instanceof AttributeSet) {
+        for (let rest = i + 1; rest < count; rest++) {
+          if (found.values[rest] !== values[order[rest]!]) return undefined;
+        }
+        return found;
+      }
+      branch = found;
+    }
+    return undefined;
+  }
+
+  /** The set for these attributes if it is interned. */
+  lookup(attributes: Attributes): AttributeSet | undefined {
+    const { schema, values } = this.#canonical(attributes);
+    return schema === undefined ? undefined : this.#walk(schema, values);
+  }
+
+  /**
+   * The set for these attributes, interned if it was not. It lives until {@link release} has been called as often as
+   * {@link retain}.
+   */
+  intern(attributes: Attributes): AttributeSet {
+    const { keys, values, original } = this.#canonical(attributes);
+    const schema = this.#schemaOf(keys);
+    if (original) this.#remember(original, schema);
+    return this.#walk(schema, values) ?? this.#insert(schema, values);
+  }
+
+  retain(set: AttributeSet): void {
+    this.#references[set.id]!++;
+  }
+
+  release(set: AttributeSet): void {
+    if (--this.#references[set.id]! > 0) return;
+    const schema = this.#schemas.get(schemaKey(set.keys))!;
+    if (set.keys.length === 0) schema.empty = undefined;
+    else removePath(schema.root, set, 0);
+    for (const value of set.values) if (Array.isArray(value)) this.#releaseArray(value);
+    this.#freeIds.push(set.id);
+    set.id = -1;
+  }
+
+  /** Sorts and converts. `original` is the caller's key order, when a later call may use it as a shape. */
+  #canonical(attributes: Attributes) {
+    const original: string[] = [];
+    const entries: [string, AttributeValue][] = [];
+    // Own and inherited properties, like the `for…in` of `find`, or the two would disagree.
+    for (const key in attributes) {
+      const raw: unknown = attributes[key];
+      const value = key === '' ? undefined : attributeValue(key, raw);
+      if (raw !== undefined) original.push(key);
+      if (value !== undefined) entries.push([key, value]);
+    }
+    entries.sort(([a], [b]) => (a < b ? -1 : 1));
+    const keys = entries.map(([key]) => key);
+    return {
+      keys,
+      values: entries.map(([, value]) => (Array.isArray(value) ? this.#sharedArray(value) : value)),
+      schema: this.#schemas.get(schemaKey(keys)),
+      original: original.length === keys.length ? original : undefined,
+    };
+  }
+
+  #sharedArray(array: AttributeValue & object): AttributeValue {
+    return this.#arrays.get(arrayKey(array))?.array ?? array;
+  }
+
+  #retainArray(array: AttributeValue & object): AttributeValue {
+    const key = arrayKey(array);
+    let entry = this.#arrays.get(key);
+    if (entry === undefined) this.#arrays.set(key, (entry = { array, uses: 0 }));
+    entry.uses++;
+    return entry.array;
+  }
+
+  #releaseArray(array: AttributeValue & object): void {
+    const key = arrayKey(array);
+    const entry = this.#arrays.get(key)!;
+    if (--entry.uses === 0) this.#arrays.delete(key);
+  }
+
+  #schemaOf(keys: readonly string[]): Schema {
+    const key = schemaKey(keys);
+    let schema = this.#schemas.get(key);
+    if (schema === undefined) {
+      if (this.#schemas.size >= MAX_SHAPES) this.#forgetShapes();
+      schema = { keys, root: new Map(), empty: undefined };
+      this.#schemas.set(key, schema);
+    }
+    return schema;
+  }
+
+  #remember(original: readonly string[], schema: Schema): void {
+    let shape = this.#root;
+    for (const key of original) {
+      let step = shape.longer;
+      while (step !== undefined && step.key !== key) step = step.next;
+      if (step === undefined) {
+        if (++this.#shapeCount > MAX_SHAPES) {
+          this.#forgetShapes();
+          return;
+        }
+        step = new Shape(key, shape.longer);
+        shape.longer = step;
+      }
+      shape = step;
+    }
+    shape.schema = schema;
+    shape.order = schema.keys.map((key) => original.indexOf(key));
+  }
+
+  #forgetShapes(): void {
+    this.#root = new Shape('', undefined);
+    this.#shapeCount = 0;
+    for (const [key, { root, empty }] of this.#schemas) {
+      if (root.size === 0 && empty === undefined) this.#schemas.delete(key);
+    }
+  }
+
+  #walk(schema: Schema, values: readonly AttributeValue[]): AttributeSet | undefined {
+    let found: Branch | AttributeSet | undefined = schema.root;
+    for (const value of values) {
+      found = found.get(value);
+      if (found === undefined) return undefined;
+      if (found instanceof AttributeSet) return sameValues(found.values, values) ? found : undefined;
+    }
+    return schema.empty;
+  }
+
+  #insert(schema: Schema, values: readonly AttributeValue[]): AttributeSet {
+    const own = values.map((value) => (Array.isArray(value) ? this.#retainArray(value) : value));
+    const set = new AttributeSet(schema.keys, own);
+    set.id = this.#freeIds.pop() ?? this.#nextId++;
+    if (set.id >= this.#references.length) {
+      const longer = new Uint32Array(this.#references.length * 2);
+      longer.set(this.#references);
+      this.#references = longer;
+    }
+    if (own.length === 0) schema.empty = set;
+    else insertPath(schema.root, set, 0);
+    return set;
+  }
+}
+
+function insertPath(branch: Branch, set: AttributeSet, depth: number): void {
+  const value = set.values[depth]!;
+  const found = branch.get(value);
+  if (found === undefined) branch.set(value, set);
+  else if (found instanceof AttributeSet) {
+    const parting: Branch = new Map();
+    branch.set(value, parting);
+    insertPath(parting, found, depth + 1);
+    insertPath(parting, set, depth + 1);
+  } else insertPath(found, set, depth + 1);
+}
+
+function removePath(branch: Branch, set: AttributeSet, depth: number): void {
+  const value = set.values[depth]!;
+  const found = branch.get(value)!;
+  if (!(found instanceof AttributeSet)) {
+    removePath(found, set, depth + 1);
+    if (found.size > 0) return;
+  }
+  branch.delete(value);
+}
+
+function sameValues(a: readonly AttributeValue[], b: readonly AttributeValue[]): boolean {
+  // Equality as in Map: NaN equals NaN, and 0 equals -0.
+  return a.every((value, i) => value === b[i] || (Number.isNaN(value) && Number.isNaN(b[i])));
+}
+
+function schemaKey(keys: readonly string[]): string {
+  return JSON.stringify(keys);
+}

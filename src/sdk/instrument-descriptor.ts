@@ -1,0 +1,60 @@
+// What identifies an instrument, made from what its creator passed.
+import { type MetricAdvice, type MetricOptions, ValueType } from '@opentelemetry/api';
+import { report } from '../data/diagnostics.ts';
+import type { InstrumentType, MetricDescriptor } from '../data/metric-data.ts';
+import { shown } from './attribute-value.ts';
+
+export interface InstrumentDescriptor extends MetricDescriptor {
+  readonly type: InstrumentType;
+  readonly advice: MetricAdvice;
+}
+
+/** OTel metrics API, "Instrument name syntax". */
+const NAME = /^[a-z][a-z0-9_.\-/]{0,254}$/i;
+
+/** Bad names and bad advice are reported; the instrument works all the same, as in the other SDKs. */
+export function describeInstrument(
+  type: InstrumentType,
+  name: unknown,
+  options: MetricOptions | undefined,
+): InstrumentDescriptor {
+  const text = typeof name === 'string' ? name : String(name ?? '');
+  if (!NAME.test(text)) {
+    report(
+      'error',
+      `instrument-name:${shown(text)}`,
+      `instrument name ${shown(text)} is not valid and some backends will refuse it; ` +
+        'start with a letter and use at most 255 letters, digits and "_", ".", "-", "/"',
+    );
+  }
+  return {
+    name: text,
+    type,
+    description: options?.description ?? '',
+    unit: options?.unit ?? '',
+    valueType: options?.valueType ?? ValueType.DOUBLE,
+    advice: { explicitBucketBoundaries: checkedBoundaries(text, options?.advice) },
+  };
+}
+
+function checkedBoundaries(name: string, advice: MetricAdvice | undefined): number[] | undefined {
+  const boundaries: unknown = advice?.explicitBucketBoundaries;
+  if (boundaries === undefined) return undefined;
+  if (Array.isArray(boundaries) && boundaries.every(isIncreasing)) return [...boundaries];
+  report(
+    'error',
+    `advice:${shown(name)}`,
+    `instrument ${shown(name)}: the advised bucket boundaries are ignored; ` +
+      'they must be finite numbers in strictly increasing order',
+  );
+  return undefined;
+}
+
+function isIncreasing(boundary: unknown, i: number, all: unknown[]): boolean {
+  return Number.isFinite(boundary) && (i === 0 || (boundary as number) > (all[i - 1] as number));
+}
+
+/** Whether two instruments of one name are the same but for the description, and so share one stream. */
+export function isIdentical(a: InstrumentDescriptor, b: InstrumentDescriptor): boolean {
+  return a.type === b.type && a.unit === b.unit && a.valueType === b.valueType;
+}

@@ -1,0 +1,103 @@
+// The synchronous instruments of the OpenTelemetry API, with `bind` on top of it.
+import type * as api from '@opentelemetry/api';
+import type { Attributes } from '@opentelemetry/api';
+import type { BoundSeries, Recorder } from './recorder.ts';
+
+/** A counter with its attributes resolved: a few nanoseconds a call, no look-up, no allocation. */
+export interface BoundCounter {
+  /** Adds a value that is not negative. */
+  add(value: number): void;
+}
+
+/** An up-down counter with its attributes resolved. */
+export interface BoundUpDownCounter {
+  add(value: number): void;
+}
+
+/** A histogram with its attributes resolved. */
+export interface BoundHistogram {
+  /** Records a value that is not negative. */
+  record(value: number): void;
+}
+
+/** A gauge with its attributes resolved. */
+export interface BoundGauge {
+  record(value: number): void;
+}
+
+class Adder implements api.Counter, api.UpDownCounter {
+  readonly #recorder: Recorder;
+
+  constructor(recorder: Recorder) {
+    this.#recorder = recorder;
+  }
+
+  add(value: number, attributes?: Attributes): void {
+    this.#recorder.record(value, attributes);
+  }
+
+  bind(attributes?: Attributes): BoundCounter {
+    return new BoundAdder(this.#recorder.bind(attributes));
+  }
+}
+
+class Recording implements api.Histogram, api.Gauge {
+  readonly #recorder: Recorder;
+
+  constructor(recorder: Recorder) {
+    this.#recorder = recorder;
+  }
+
+  record(value: number, attributes?: Attributes): void {
+    this.#recorder.record(value, attributes);
+  }
+
+  bind(attributes?: Attributes): BoundHistogram {
+    return this.#recorder.bind(attributes);
+  }
+}
+
+class BoundAdder implements BoundCounter {
+  readonly #series: BoundSeries;
+
+  constructor(series: BoundSeries) {
+    this.#series = series;
+  }
+
+  add(value: number): void {
+    this.#series.record(value);
+  }
+}
+
+/**
+ * A sum that only grows. Negative, NaN and infinite values are reported and left out.
+ */
+export interface Counter extends api.Counter {
+  /** Resolves the attributes once; the handle stays valid for the life of the instrument. */
+  bind(attributes?: Attributes): BoundCounter;
+}
+
+/** A sum that goes up and down. */
+export interface UpDownCounter extends api.UpDownCounter {
+  bind(attributes?: Attributes): BoundUpDownCounter;
+}
+
+/** A distribution of values that are not negative. */
+export interface Histogram extends api.Histogram {
+  bind(attributes?: Attributes): BoundHistogram;
+}
+
+/** The latest of the values recorded. */
+export interface Gauge extends api.Gauge {
+  bind(attributes?: Attributes): BoundGauge;
+}
+
+/** For counters and up-down counters, which differ in the values that the recorder accepts. */
+export function adder(recorder: Recorder): Counter & UpDownCounter {
+  return new Adder(recorder);
+}
+
+/** For histograms and gauges, which differ in how the recorder's streams aggregate. */
+export function recording(recorder: Recorder): Histogram & Gauge {
+  return new Recording(recorder);
+}

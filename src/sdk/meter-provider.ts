@@ -1,0 +1,132 @@
+// The root of the SDK: resource, readers and meters.
+
+import type * as api from '@opentelemetry/api';
+import type { Attributes } from '@opentelemetry/api';
+import { createNoopMeter, type MeterOptions } from '@opentelemetry/api';
+import { AttributeSet } from '../data/attribute-set.ts';
+import { report } from '../data/diagnostics.ts';
+import { bounded } from '../data/exporter.ts';
+import type { InstrumentationScope } from '../data/metric-data.ts';
+import type { IMetricReader, ReaderCallOptions } from '../data/reader.ts';
+import type { Resource } from '../data/resource.ts';
+import { AttributeInterner } from './attribute-interner.ts';
+import { defaultResource } from './default-resource.ts';
+import { Meter } from './meter.ts';
+import { Callbacks } from './observables.ts';
+import { Pipeline } from './pipeline.ts';
+
+export interface MeterProviderOptions {
+  /**
+   * What the metrics are about. Used as it is. Default: `service.name` = `unknown_service:node` and the
+   * `telemetry.sdk.*` attributes.
+   */
+  resource?: Resource;
+  /** Each gets its own view of every instrument, with its own temporality and limits. Default: none. */
+  readers?: IMetricReader[];
+}
+
+/** How long `forceFlush` and `shutdown` may take when the caller does not say. */
+const DEFAULT_TIMEOUT_MILLIS = 30_000;
+
+export class MeterProvider implements api.MeterProvider {
+  readonly #interner = new AttributeInterner();
+  readonly #pipelines: readonly Pipeline[];
+  readonly #readers: readonly IMetricReader[];
+  readonly #meters = new Map<string, Meter>();
+  #shutdown: Promise<void> | undefined;
+
+  /** @throws Error when a reader already belongs to a provider */
+  constructor(options: MeterProviderOptions = {}) {
+    const resource = options.resource ?? defaultResource();
+    this.#readers = [...(options.readers ?? [])];
+    this.#pipelines = this.#readers.map((reader, i) => new Pipeline(i, reader, resource, this.#interner));
+    this.#readers.forEach((reader, i) => void reader.setMetricProducer(this.#pipelines[i]!));
+  }
+
+  /**
+   * The meter of a scope: the same one for the same name, version, schema URL and attributes. After
+   * {@link shutdown} a meter that records nothing.
+   */
+  getMeter(
+    name: string,
+    version?: string,
+    options?: MeterOptions & { attributes?: Attributes },
+  ): api.Meter & Pick<Meter, CreateSync> {
+    if (this.#shutdown) {
+      report('warn', 'meter-after-shutdown', 'a meter was asked for after shutdown; it records nothing');
+      return createNoopMeter() as Meter;
+    }
+    if (typeof name !== 'string' || name === '') {
+      report(
+        'warn',
+        'meter-name',
+        'a meter was asked for without a name; pass the name of the library or module',
+      );
+    }
+    const attributes = AttributeSet.from(options?.attributes ?? {});
+    const scope: InstrumentationScope = {
+      name: typeof name === 'string' ? name : '',
+      version: version ?? undefined,
+      schemaUrl: options?.schemaUrl ?? undefined,
+      ...(attributes.keys.length > 0 && { attributes: attributes.attributes }),
+    };
+    const key = JSON.stringify([
+      scope.name,
+      scope.version,
+      scope.schemaUrl,
+      attributes.keys,
+      attributes.values,
+    ]);
+    let meter = this.#meters.get(key);
+    if (meter === undefined) {
+      meter = new Meter({ scope, callbacks: new Callbacks() }, this.#pipelines, this.#interner);
+      this.#meters.set(key, meter);
+    }
+    return meter;
+  }
+
+  /**
+   * Has every reader export what was recorded so far.
+   *
+   * @throws AggregateError with the error of each reader that failed, once all have ended
+   */
+  async forceFlush(options: ReaderCallOptions = {}): Promise<void> {
+    if (this.#shutdown) {
+      report('warn', 'flush-after-shutdown', 'forceFlush after shutdown does nothing');
+      return;
+    }
+    await this.#each('forceFlush', options);
+  }
+
+  /**
+   * Has every reader export for the last time and free its resources. Only the first call does anything; later ones
+   * return its result.
+   *
+   * @throws AggregateError with the error of each reader that failed, once all have ended
+   */
+  shutdown(options: ReaderCallOptions = {}): Promise<void> {
+    this.#shutdown ??= this.#each('shutdown', options).finally(() => {
+      for (const meter of this.#meters.values()) meter.close();
+    });
+    return this.#shutdown;
+  }
+
+  async #each(call: 'forceFlush' | 'shutdown', options: ReaderCallOptions): Promise<void> {
+    const timeoutMillis = options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS;
+    const results = await Promise.allSettled(
+      this.#readers.map((reader) =>
+        bounded(`${call} of a reader`, timeoutMillis, () => reader[call](options)),
+      ),
+    );
+    const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
+    if (errors.length > 0) {
+      throw new AggregateError(
+        errors,
+        `${call} failed: ${errors.map((error) => String(error?.message ?? error)).join('; ')}`,
+      );
+    }
+  }
+}
+
+/** The instruments that have more than the API asks for. */
+type CreateSync = 'createCounter' | 'createUpDownCounter' | 'createHistogram' | 'createGauge';

@@ -1,0 +1,171 @@
+// Creates instruments and keeps those of one name apart or together (OTel metrics SDK, "Duplicate instrument
+// registration").
+import type * as api from '@opentelemetry/api';
+import { report } from '../data/diagnostics.ts';
+import { InstrumentType } from '../data/metric-data.ts';
+import type { AttributeInterner } from './attribute-interner.ts';
+import { shown } from './attribute-value.ts';
+import { describeInstrument, type InstrumentDescriptor, isIdentical } from './instrument-descriptor.ts';
+import {
+  adder,
+  type Counter,
+  type Gauge,
+  type Histogram,
+  recording,
+  type UpDownCounter,
+} from './instruments.ts';
+import { ObservableInstrument } from './observables.ts';
+import type { Pipeline, Scope } from './pipeline.ts';
+import { Recorder } from './recorder.ts';
+import type { Stream } from './stream.ts';
+
+interface Registered {
+  descriptor: InstrumentDescriptor;
+  readonly streams: readonly Stream[];
+  readonly instrument: unknown;
+}
+
+export class Meter implements api.Meter {
+  readonly #scope: Scope;
+  readonly #pipelines: readonly Pipeline[];
+  readonly #interner: AttributeInterner;
+  /** By lower-case name: names that differ in case only are the same name. */
+  readonly #registered = new Map<string, Registered[]>();
+  readonly #recorders: Recorder[] = [];
+
+  constructor(scope: Scope, pipelines: readonly Pipeline[], interner: AttributeInterner) {
+    this.#scope = scope;
+    this.#pipelines = pipelines;
+    this.#interner = interner;
+  }
+
+  createCounter(name: string, options?: api.MetricOptions): Counter {
+    return this.#sync(InstrumentType.COUNTER, name, options, adder);
+  }
+
+  createUpDownCounter(name: string, options?: api.MetricOptions): UpDownCounter {
+    return this.#sync(InstrumentType.UP_DOWN_COUNTER, name, options, adder);
+  }
+
+  createHistogram(name: string, options?: api.MetricOptions): Histogram {
+    return this.#sync(InstrumentType.HISTOGRAM, name, options, recording);
+  }
+
+  createGauge(name: string, options?: api.MetricOptions): Gauge {
+    return this.#sync(InstrumentType.GAUGE, name, options, recording);
+  }
+
+  createObservableCounter(name: string, options?: api.MetricOptions): api.ObservableCounter {
+    return this.#async(InstrumentType.OBSERVABLE_COUNTER, name, options);
+  }
+
+  createObservableUpDownCounter(name: string, options?: api.MetricOptions): api.ObservableUpDownCounter {
+    return this.#async(InstrumentType.OBSERVABLE_UP_DOWN_COUNTER, name, options);
+  }
+
+  createObservableGauge(name: string, options?: api.MetricOptions): api.ObservableGauge {
+    return this.#async(InstrumentType.OBSERVABLE_GAUGE, name, options);
+  }
+
+  addBatchObservableCallback(callback: api.BatchObservableCallback, observables: api.Observable[]): void {
+    this.#scope.callbacks.addBatch(callback, observables);
+  }
+
+  removeBatchObservableCallback(callback: api.BatchObservableCallback, observables: api.Observable[]): void {
+    this.#scope.callbacks.removeBatch(callback, observables);
+  }
+
+  /** Makes every synchronous instrument record nothing from here on. */
+  close(): void {
+    for (const recorder of this.#recorders) recorder.close();
+  }
+
+  #sync<I>(
+    type: InstrumentType,
+    name: string,
+    options: api.MetricOptions | undefined,
+    wrap: (recorder: Recorder) => I,
+  ): I {
+    return this.#register(describeInstrument(type, name, options), (descriptor) => {
+      const streams = this.#pipelines.flatMap((pipeline) => pipeline.sync(this.#scope, descriptor) ?? []);
+      const recorder = new Recorder(descriptor, streams, this.#interner);
+      this.#recorders.push(recorder);
+      return { streams, instrument: wrap(recorder) };
+    });
+  }
+
+  #async(type: InstrumentType, name: string, options: api.MetricOptions | undefined): ObservableInstrument {
+    return this.#register(describeInstrument(type, name, options), (descriptor) => {
+      const streams = new Map(
+        this.#pipelines.flatMap((pipeline, reader) => {
+          const stream = pipeline.async(this.#scope, descriptor);
+          return stream ? [[reader, stream]] : [];
+        }),
+      );
+      const instrument = new ObservableInstrument(descriptor, streams, this.#interner, this.#scope.callbacks);
+      return { streams: [...streams.values()], instrument };
+    });
+  }
+
+  #register<I>(
+    descriptor: InstrumentDescriptor,
+    create: (descriptor: InstrumentDescriptor) => { streams: Stream[]; instrument: I },
+  ): I {
+    const key = descriptor.name.toLowerCase();
+    const sameName = this.#registered.get(key) ?? [];
+    const first = sameName[0]?.descriptor;
+    if (first && first.name !== descriptor.name) {
+      report(
+        'warn',
+        `instrument-case:${key}`,
+        `instrument ${shown(descriptor.name)} is recorded as ${shown(first.name)}, the name it was first created ` +
+          'with: instrument names do not depend on case',
+      );
+    }
+    const known = sameName.find((other) => isIdentical(other.descriptor, descriptor));
+    if (known) {
+      reuse(known, descriptor);
+      return known.instrument as I;
+    }
+    if (first) reportConflict(first, descriptor);
+    const own = first ? { ...descriptor, name: first.name } : descriptor;
+    const created = create(own);
+    this.#registered.set(key, [...sameName, { descriptor: own, ...created }]);
+    return created.instrument;
+  }
+}
+
+/** The longer description stands, the first advice stands; both as the specification has it. */
+function reuse(known: Registered, descriptor: InstrumentDescriptor): void {
+  const { name, description, advice } = known.descriptor;
+  if (descriptor.description !== description) {
+    report(
+      'warn',
+      `instrument-description:${name}`,
+      `instrument ${name} was created with two descriptions; the longer one is used`,
+    );
+    if (descriptor.description.length > description.length) {
+      known.descriptor = { ...known.descriptor, description: descriptor.description };
+      for (const stream of known.streams) stream.descriptor = known.descriptor;
+    }
+  }
+  const given = descriptor.advice.explicitBucketBoundaries;
+  if (given && given.join() !== advice.explicitBucketBoundaries?.join()) {
+    report(
+      'error',
+      `instrument-advice:${name}`,
+      `instrument ${name} was created with different bucket boundaries; those given first are used`,
+    );
+  }
+}
+
+function reportConflict(first: InstrumentDescriptor, second: InstrumentDescriptor): void {
+  const shape = ({ type, unit, valueType }: InstrumentDescriptor) =>
+    `${type} of ${valueType === 0 ? 'integers' : 'doubles'}${unit ? ` in ${unit}` : ''}`;
+  report(
+    'warn',
+    `instrument-conflict:${first.name}`,
+    `instrument ${first.name} was created as ${shape(first)} and again as ${shape(second)}; both are exported under ` +
+      'one name, which backends cannot tell apart: give one of them another name',
+  );
+}

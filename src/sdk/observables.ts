@@ -1,0 +1,191 @@
+// Observable instruments and their callbacks.
+import type {
+  Attributes,
+  BatchObservableCallback,
+  BatchObservableResult,
+  Observable,
+  ObservableCallback,
+  ObservableResult,
+} from '@opentelemetry/api';
+import { report } from '../data/diagnostics.ts';
+import { bounded } from '../data/exporter.ts';
+import type { AttributeInterner } from './attribute-interner.ts';
+import type { InstrumentDescriptor } from './instrument-descriptor.ts';
+import { type ValueRule, valueRule } from './measurement.ts';
+import type { AsyncStream } from './stream.ts';
+
+/** One observable instrument; the object that the user holds. */
+export class ObservableInstrument implements Observable {
+  readonly descriptor: InstrumentDescriptor;
+  readonly callbacks: Callbacks;
+  readonly #interner: AttributeInterner;
+  readonly #rule: ValueRule;
+  /** Keyed by the reader's place in the provider: a round of one reader must not reach the others. */
+  readonly #streams: ReadonlyMap<number, AsyncStream>;
+
+  constructor(
+    descriptor: InstrumentDescriptor,
+    streams: ReadonlyMap<number, AsyncStream>,
+    interner: AttributeInterner,
+    callbacks: Callbacks,
+  ) {
+    this.descriptor = descriptor;
+    this.#streams = streams;
+    this.#interner = interner;
+    this.callbacks = callbacks;
+    this.#rule = valueRule(descriptor);
+  }
+
+  addCallback(callback: ObservableCallback): void {
+    this.callbacks.add(callback, this);
+  }
+
+  removeCallback(callback: ObservableCallback): void {
+    this.callbacks.remove(callback, this);
+  }
+
+  /** Whether the reader keeps any stream of this instrument. */
+  isReadBy(reader: number): boolean {
+    return this.#streams.has(reader);
+  }
+
+  observe(reader: number, given: number, attributes: Attributes = {}): void {
+    const value = this.#rule.convert(given);
+    if (value === undefined) return;
+    this.#streams.get(reader)?.observe(value, attributes, this.#interner.find(attributes));
+  }
+
+  fail(reader: number): void {
+    this.#streams.get(reader)?.fail();
+  }
+}
+
+interface Registration {
+  readonly instruments: readonly ObservableInstrument[];
+  run(observe: Observe): void | Promise<void>;
+  readonly callback: unknown;
+}
+
+type Observe = (instrument: ObservableInstrument, value: number, attributes?: Attributes) => void;
+
+/** All callbacks of a meter. */
+export class Callbacks {
+  #registrations: Registration[] = [];
+
+  add(callback: ObservableCallback, instrument: ObservableInstrument): void {
+    if (typeof callback !== 'function') {
+      report(
+        'error',
+        `callback:${instrument.descriptor.name}`,
+        `${instrument.descriptor.name}: the callback is ignored because it is not a function`,
+      );
+      return;
+    }
+    if (this.#find(callback, [instrument])) return;
+    this.#registrations.push({
+      callback,
+      instruments: [instrument],
+      run: (observe) => {
+        const result: ObservableResult = {
+          observe: (value, attributes) => observe(instrument, value, attributes),
+        };
+        return callback(result);
+      },
+    });
+  }
+
+  remove(callback: ObservableCallback, instrument: ObservableInstrument): void {
+    const found = this.#find(callback, [instrument]);
+    this.#registrations = this.#registrations.filter((registration) => registration !== found);
+  }
+
+  addBatch(callback: BatchObservableCallback, observables: readonly Observable[]): void {
+    const instruments = this.#own(observables);
+    if (typeof callback !== 'function' || instruments.length === 0) {
+      report(
+        'error',
+        'batch-callback',
+        'a batch callback is ignored: it needs a function and at least one observable of the same meter',
+      );
+      return;
+    }
+    if (this.#find(callback, instruments)) return;
+    this.#registrations.push({
+      callback,
+      instruments,
+      run: (observe) => {
+        const result: BatchObservableResult = {
+          observe: (observable, value, attributes) => {
+            const instrument = instruments.find((known) => known === observable);
+            if (instrument) observe(instrument, value, attributes);
+            else {
+              report(
+                'warn',
+                'batch-observation',
+                'an observation is ignored because its instrument was not declared for this batch callback',
+              );
+            }
+          },
+        };
+        return callback(result);
+      },
+    });
+  }
+
+  removeBatch(callback: BatchObservableCallback, observables: readonly Observable[]): void {
+    const found = this.#find(callback, this.#own(observables));
+    this.#registrations = this.#registrations.filter((registration) => registration !== found);
+  }
+
+  /**
+   * Runs every callback once for one reader, all at the same time, and returns what went wrong. A callback that
+   * fails or takes too long costs its own instruments this round, nothing else.
+   */
+  async run(reader: number, timeoutMillis: number): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    await Promise.all(
+      this.#registrations.map(async (registration) => {
+        if (!registration.instruments.some((instrument) => instrument.isReadBy(reader))) return;
+        let isOpen = true;
+        const observe: Observe = (instrument, value, attributes) => {
+          if (isOpen) return instrument.observe(reader, value, attributes);
+          report(
+            'warn',
+            `late-observation:${instrument.descriptor.name}`,
+            `${instrument.descriptor.name}: an observation is ignored because its collection is over`,
+          );
+        };
+        try {
+          // Most callbacks are synchronous; those need neither a timer nor a turn of the event loop.
+          const running = registration.run(observe);
+          if (typeof running?.then === 'function') {
+            const names = registration.instruments.map((instrument) => instrument.descriptor.name).join(', ');
+            await bounded(`callback of ${names}`, timeoutMillis, () => running);
+          }
+        } catch (error) {
+          errors.push(error);
+          for (const instrument of registration.instruments) instrument.fail(reader);
+        } finally {
+          isOpen = false;
+        }
+      }),
+    );
+    return errors;
+  }
+
+  #own(observables: readonly Observable[]): ObservableInstrument[] {
+    return [...new Set(observables)].filter(
+      (observable): observable is ObservableInstrument =>
+        observable instanceof ObservableInstrument && observable.callbacks === this,
+    );
+  }
+
+  #find(callback: unknown, instruments: readonly ObservableInstrument[]): Registration | undefined {
+    return this.#registrations.find(
+      (known) =>
+        known.callback === callback &&
+        known.instruments.length === instruments.length &&
+        instruments.every((instrument) => known.instruments.includes(instrument)),
+    );
+  }
+}

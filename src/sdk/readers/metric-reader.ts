@@ -1,0 +1,123 @@
+// The base of readers. A class to extend, unlike anything else here, because `@opentelemetry/sdk-metrics` has it
+// so and readers in the field are written against it.
+import {
+  type AggregationOption,
+  type AggregationSelector,
+  type AggregationTemporalitySelector,
+  AggregationType,
+} from '../../data/aggregation-option.ts';
+import { ExportError } from '../../data/errors.ts';
+import { bounded } from '../../data/exporter.ts';
+import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
+import type {
+  CollectionResult,
+  IMetricReader,
+  MetricCollectOptions,
+  MetricProducer,
+  ReaderCallOptions,
+} from '../../data/reader.ts';
+import { DEFAULT_CARDINALITY_LIMIT } from '../pipeline.ts';
+
+export interface MetricReaderOptions {
+  /** Default: the aggregation that the specification gives each instrument kind. */
+  aggregationSelector?: AggregationSelector;
+  /** Default: cumulative for all kinds. */
+  aggregationTemporalitySelector?: AggregationTemporalitySelector;
+  /** Series per stream before the overflow series takes the rest. Default 2000 for all kinds. */
+  cardinalitySelector?: (instrumentType: InstrumentType) => number;
+  /** Further sources, collected with the SDK's own metrics and exported under its resource. */
+  metricProducers?: MetricProducer[];
+}
+
+export abstract class MetricReader implements IMetricReader {
+  readonly #options: MetricReaderOptions;
+  #producer: MetricProducer | undefined;
+  #shutdown: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: MetricReaderOptions = {}) {
+    this.#options = options;
+  }
+
+  /** @throws Error when the reader already belongs to a provider */
+  setMetricProducer(producer: MetricProducer): void {
+    if (this.#producer !== undefined) {
+      throw new Error('A reader belongs to one MeterProvider only; make a reader for each provider.');
+    }
+    this.#producer = producer;
+    this.onInitialized();
+  }
+
+  selectAggregation(instrumentType: InstrumentType): AggregationOption {
+    return this.#options.aggregationSelector?.(instrumentType) ?? { type: AggregationType.DEFAULT };
+  }
+
+  selectAggregationTemporality(instrumentType: InstrumentType): AggregationTemporality {
+    return (
+      this.#options.aggregationTemporalitySelector?.(instrumentType) ?? AggregationTemporality.CUMULATIVE
+    );
+  }
+
+  selectCardinalityLimit(instrumentType: InstrumentType): number {
+    return this.#options.cardinalitySelector?.(instrumentType) ?? DEFAULT_CARDINALITY_LIMIT;
+  }
+
+  /**
+   * Collects the provider's metrics and those of further producers.
+   *
+   * @throws ExportError `SHUTDOWN` after shutdown; Error before the reader was given to a provider
+   */
+  async collect(options?: MetricCollectOptions): Promise<CollectionResult> {
+    if (this.#producer === undefined)
+      throw new Error('The reader has not been given to a MeterProvider yet.');
+    if (this.#isClosed) throw new ExportError('SHUTDOWN', 'the reader has been shut down');
+    const [own, ...others] = await Promise.allSettled(
+      [this.#producer, ...(this.#options.metricProducers ?? [])].map((producer) => producer.collect(options)),
+    );
+    if (own!.status === 'rejected') throw own!.reason;
+    const { resourceMetrics, errors } = own!.value;
+    for (const other of others) {
+      if (other.status === 'rejected') errors.push(other.reason);
+    }
+    const foreign = others.flatMap((other) => (other.status === 'fulfilled' ? [other.value] : []));
+    if (foreign.length === 0) return { resourceMetrics, errors };
+    return {
+      resourceMetrics: {
+        resource: resourceMetrics.resource,
+        scopeMetrics: [resourceMetrics, ...foreign.map((result) => result.resourceMetrics)].flatMap(
+          (metrics) => metrics.scopeMetrics,
+        ),
+      },
+      errors: [...errors, ...foreign.flatMap((result) => result.errors)],
+    };
+  }
+
+  async forceFlush(options: ReaderCallOptions = {}): Promise<void> {
+    if (this.#shutdown) throw new ExportError('SHUTDOWN', 'the reader has been shut down');
+    await within('forceFlush', options, () => this.onForceFlush());
+  }
+
+  /** Only the first call does anything; later ones return its result. */
+  shutdown(options: ReaderCallOptions = {}): Promise<void> {
+    this.#shutdown ??= within('shutdown', options, () => this.onShutdown()).finally(() => {
+      this.#isClosed = true;
+    });
+    return this.#shutdown;
+  }
+
+  /** Called once, when the reader has been given to a provider. */
+  protected onInitialized(): void {}
+
+  protected abstract onForceFlush(): Promise<void>;
+
+  /** May still collect. */
+  protected abstract onShutdown(): Promise<void>;
+}
+
+function within(
+  what: string,
+  { timeoutMillis }: ReaderCallOptions,
+  work: () => Promise<void>,
+): Promise<void> {
+  return timeoutMillis === undefined ? work() : bounded(what, timeoutMillis, work);
+}

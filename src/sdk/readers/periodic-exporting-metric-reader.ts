@@ -1,0 +1,214 @@
+// Collects and exports at an interval, on forceFlush and on shutdown.
+import { context, createContextKey } from '@opentelemetry/api';
+import { report } from '../../data/diagnostics.ts';
+import { ConfigError, ExportError } from '../../data/errors.ts';
+import {
+  bounded,
+  type ExportResult,
+  ExportResultCode,
+  type PushMetricExporter,
+} from '../../data/exporter.ts';
+import { mergeDeltas } from '../../data/merge-deltas.ts';
+import type { MetricBatch } from '../../data/metric-batch.ts';
+import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
+import type { MetricProducer } from '../../data/reader.ts';
+import { toBatch } from '../../data/to-batch.ts';
+import { MetricReader } from './metric-reader.ts';
+
+export interface PeriodicExportingMetricReaderOptions {
+  exporter: PushMetricExporter;
+  /**
+   * Milliseconds from the start of one collection to the start of the next. Default 60000, that of the OTel
+   * specification.
+   */
+  exportIntervalMillis?: number;
+  /**
+   * Milliseconds that the observable callbacks and then the export may take; 0 for no limit. Default 30000, that
+   * of the OTel specification. May be longer than the interval: no export starts while one is under way.
+   */
+  exportTimeoutMillis?: number;
+  /** Further sources, exported with the SDK's own metrics. */
+  metricProducers?: MetricProducer[];
+  /** Series per stream, by instrument kind; `default` for the kinds not named. Default 2000. */
+  cardinalityLimits?: Partial<Record<'default' | keyof typeof LIMIT_KEYS, number>>;
+}
+
+const LIMIT_KEYS = {
+  counter: InstrumentType.COUNTER,
+  gauge: InstrumentType.GAUGE,
+  histogram: InstrumentType.HISTOGRAM,
+  upDownCounter: InstrumentType.UP_DOWN_COUNTER,
+  observableCounter: InstrumentType.OBSERVABLE_COUNTER,
+  observableGauge: InstrumentType.OBSERVABLE_GAUGE,
+  observableUpDownCounter: InstrumentType.OBSERVABLE_UP_DOWN_COUNTER,
+} as const;
+
+/** The longest delay that a Node timer takes. */
+const NO_LIMIT = 2 ** 31 - 1;
+
+/** What `suppressTracing` of `@opentelemetry/core` sets: exporting must not make spans of its own requests. */
+const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
+
+export class PeriodicExportingMetricReader extends MetricReader {
+  readonly #exporter: PushMetricExporter;
+  readonly #intervalMillis: number;
+  readonly #timeoutMillis: number;
+  #timer: NodeJS.Timeout | undefined;
+  /** The run under way or queued last; runs follow one another. */
+  #lastRun: Promise<void> = Promise.resolve();
+  #pendingRuns = 0;
+  /** Settles when the exporter has answered the last export, which may be long after we stopped waiting. */
+  #answered: Promise<void> = Promise.resolve();
+  /** A delta batch that failed and may yet be delivered, together with the next one. */
+  #undelivered: MetricBatch | undefined;
+
+  /** @throws ConfigError when the interval or the timeout is not a usable number */
+  constructor(options: PeriodicExportingMetricReaderOptions) {
+    const { exporter, exportIntervalMillis = 60_000, exportTimeoutMillis = 30_000 } = options;
+    super({
+      aggregationSelector: exporter.selectAggregation?.bind(exporter),
+      aggregationTemporalitySelector: exporter.selectAggregationTemporality?.bind(exporter),
+      cardinalitySelector: cardinalitySelector(options.cardinalityLimits),
+      metricProducers: options.metricProducers,
+    });
+    checkMillis('exportIntervalMillis', exportIntervalMillis, 1);
+    checkMillis('exportTimeoutMillis', exportTimeoutMillis, 0);
+    this.#exporter = exporter;
+    this.#intervalMillis = exportIntervalMillis;
+    this.#timeoutMillis = exportTimeoutMillis === 0 ? NO_LIMIT : exportTimeoutMillis;
+  }
+
+  protected override onInitialized(): void {
+    this.#timer = setInterval(() => this.#tick(), this.#intervalMillis);
+    // Metrics alone must not keep a process alive; `shutdown` exports what is left.
+    this.#timer.unref();
+  }
+
+  protected override async onForceFlush(): Promise<void> {
+    await allOf([this.#run(), this.#lastRun.then(() => this.#exporter.forceFlush())]);
+  }
+
+  protected override async onShutdown(): Promise<void> {
+    clearInterval(this.#timer);
+    const run = this.#run();
+    await allOf([run, settled(run).then(() => this.#exporter.shutdown())]);
+  }
+
+  #tick(): void {
+    // The window simply grows: what this tick would have exported goes with the next.
+    if (this.#pendingRuns > 0) return;
+    this.#run().catch((error: unknown) => {
+      const cause = ExportError.from(error);
+      report('error', `export:${cause.code}`, `an export failed: ${cause.message}`, cause.cause ?? '');
+    });
+  }
+
+  #run(): Promise<void> {
+    this.#pendingRuns++;
+    const run = this.#lastRun
+      .then(() => this.#collectAndExport())
+      .finally(() => {
+        this.#pendingRuns--;
+      });
+    this.#lastRun = settled(run);
+    return run;
+  }
+
+  async #collectAndExport(): Promise<void> {
+    await bounded(
+      'the exporter, still busy with an earlier batch,',
+      this.#timeoutMillis,
+      () => this.#answered,
+    );
+    const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis });
+    for (const error of errors) {
+      report('error', `callback:${String(error)}`, `an observable callback failed: ${String(error)}`, error);
+    }
+    const collected = toBatch(resourceMetrics);
+    const batch = this.#undelivered ? mergeDeltas(this.#undelivered, collected) : collected;
+    if (batch.pointCount === 0) return;
+    try {
+      await this.#export(batch);
+      this.#undelivered = undefined;
+    } catch (error) {
+      const { retryable } = error as Partial<ExportError>;
+      // Errors of other makers do not say; then losing counts is worse than the risk of sending them twice.
+      this.#undelivered = retryable !== false && hasDeltas(batch) ? batch : undefined;
+      throw error;
+    }
+  }
+
+  #export(batch: MetricBatch): Promise<void> {
+    return bounded('the export', this.#timeoutMillis, async (signal) => {
+      const { promise: answer, resolve, reject } = withResolvers<void>();
+      this.#answered = settled(answer);
+      let isAnswered = false;
+      const onResult = (result: ExportResult) => {
+        if (isAnswered) {
+          report(
+            'warn',
+            'exporter-callback',
+            'an exporter called its result callback twice; the second is ignored',
+          );
+          return;
+        }
+        isAnswered = true;
+        if (result?.code === ExportResultCode.SUCCESS) {
+          // Delivered after we gave up on it: nothing is owed any more.
+          if (this.#undelivered === batch) this.#undelivered = undefined;
+          resolve();
+        } else reject(result?.error ?? new ExportError('INTERNAL', 'the exporter gave no reason'));
+      };
+      const quiet = context.active().setValue(SUPPRESS_TRACING, true);
+      try {
+        context.with(quiet, () => this.#exporter.export(batch, onResult, { signal }));
+      } catch (error) {
+        if (!isAnswered) onResult({ code: ExportResultCode.FAILED, error: ExportError.from(error) });
+      }
+      await answer;
+    });
+  }
+}
+
+function hasDeltas(batch: MetricBatch): boolean {
+  return batch.scopeMetrics.some(({ metrics }) =>
+    metrics.some((metric) => metric.aggregationTemporality === AggregationTemporality.DELTA),
+  );
+}
+
+function cardinalitySelector(limits: PeriodicExportingMetricReaderOptions['cardinalityLimits']) {
+  if (limits === undefined) return undefined;
+  const byType = new Map<InstrumentType, number | undefined>();
+  for (const [key, type] of Object.entries(LIMIT_KEYS))
+    byType.set(type, limits[key as keyof typeof LIMIT_KEYS]);
+  return (type: InstrumentType) => byType.get(type) ?? limits.default ?? 2000;
+}
+
+function checkMillis(option: string, value: unknown, min: number): void {
+  if (typeof value === 'number' && value >= min && value <= NO_LIMIT) return;
+  throw new ConfigError(
+    `${option} is ${String(value)}; use a number of milliseconds from ${min} to ${NO_LIMIT}`,
+  );
+}
+
+const settled = (promise: Promise<unknown>): Promise<void> =>
+  promise.then(
+    () => {},
+    () => {},
+  );
+
+/** Waits for all, then throws the first error. */
+async function allOf(promises: Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(promises))
+    if (result.status === 'rejected') throw result.reason;
+}
+
+function withResolvers<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,143 @@
+// The series of one stream: which attribute set has which row, since when, and how many there may be.
+// Rows are dense, so that a collection is a copy of the first `size` elements of each column.
+import type { Attributes } from '@opentelemetry/api';
+import type { AttributeSet } from '../data/attribute-set.ts';
+import type { Aggregator } from './aggregation/aggregator.ts';
+import type { AttributeInterner } from './attribute-interner.ts';
+import { now } from './clock.ts';
+import { IdIndex } from './id-index.ts';
+
+/** The one attribute of the series that takes what is over the limit (OTel metrics SDK, "Overflow attribute"). */
+const OVERFLOW: Attributes = { 'otel.metric.overflow': true };
+
+export interface SeriesTableOptions {
+  /** How many series there may be beside the overflow series. */
+  limit: number;
+  /** Whether series not written since the last collection make room for new ones: true for delta streams. */
+  evictUntouched: boolean;
+  /** Called with the attributes of each measurement that opens or finds the overflow series. */
+  onOverflow: (attributes: Attributes) => void;
+}
+
+/** What a bound instrument holds: the row of its series, kept up to date by the table. */
+export interface Cell {
+  /** -1 when the series has been released. */
+  row: number;
+}
+
+export class SeriesTable<A extends Aggregator = Aggregator> {
+  readonly aggregator: A;
+  readonly #interner: AttributeInterner;
+  readonly #options: SeriesTableOptions;
+  readonly #index = new IdIndex();
+  readonly sets: AttributeSet[] = [];
+  readonly #cells: (Cell | undefined)[] = [];
+  /** 1 for rows written since the last collection. */
+  touched = new Uint8Array(4);
+  startTimes = new BigUint64Array(4);
+  #overflow: Cell | undefined;
+
+  constructor(aggregator: A, interner: AttributeInterner, options: SeriesTableOptions) {
+    this.aggregator = aggregator;
+    this.#interner = interner;
+    this.#options = options;
+    aggregator.resize(this.touched.length);
+  }
+
+  get size(): number {
+    return this.sets.length;
+  }
+
+  /** The row of an interned set, or -1. */
+  rowOf(set: AttributeSet): number {
+    return this.#index.get(set.id);
+  }
+
+  /** The row that takes measurements with these attributes: found, made, or that of the overflow series. */
+  open(attributes: Attributes): number {
+    const known = this.#interner.lookup(attributes);
+    const row = known === undefined ? -1 : this.#index.get(known.id);
+    if (row >= 0) return row;
+    if (this.#isFull() && this.#options.evictUntouched) this.releaseUntouched();
+    if (this.#isFull()) {
+      this.#options.onOverflow(attributes);
+      this.#overflow ??= this.cell(this.#append(this.#interner.intern(OVERFLOW)));
+      return this.#overflow.row;
+    }
+    return this.#append(known ?? this.#interner.intern(attributes));
+  }
+
+  /** Whether the row is that of the overflow series. */
+  isOverflow(row: number): boolean {
+    return this.#overflow?.row === row;
+  }
+
+  /** The rows written since the last collection, or undefined when that is all of them. */
+  touchedRows(): Uint32Array | undefined {
+    const rows = new Uint32Array(this.size);
+    let count = 0;
+    for (let row = 0; row < this.size; row++) if (this.touched[row] === 1) rows[count++] = row;
+    return count === this.size ? undefined : rows.subarray(0, count);
+  }
+
+  /** The cell of a row; the same one each time, for as long as the series lives. */
+  cell(row: number): Cell {
+    return (this.#cells[row] ??= { row });
+  }
+
+  /** Frees the rows that were not written since the last collection. */
+  releaseUntouched(): void {
+    for (let row = this.size - 1; row >= 0; row--) if (this.touched[row] === 0) this.#release(row);
+  }
+
+  #isFull(): boolean {
+    // A set named like the overflow series by the user itself counts as any other.
+    const ordinary = this.size - (this.#overflow === undefined ? 0 : 1);
+    return ordinary >= this.#options.limit;
+  }
+
+  #append(set: AttributeSet): number {
+    const row = this.size;
+    if (row === this.touched.length) this.#grow();
+    this.#interner.retain(set);
+    this.#index.set(set.id, row);
+    this.sets.push(set);
+    this.#cells.push(undefined);
+    this.touched[row] = 0;
+    this.startTimes[row] = now();
+    this.aggregator.reset(row);
+    return row;
+  }
+
+  #release(row: number): void {
+    const last = this.size - 1;
+    this.#index.delete(this.sets[row]!.id);
+    this.#interner.release(this.sets[row]!);
+    const cell = this.#cells[row];
+    if (cell !== undefined) cell.row = -1;
+    if (cell !== undefined && cell === this.#overflow) this.#overflow = undefined;
+    if (row !== last) {
+      this.aggregator.move(last, row);
+      this.sets[row] = this.sets[last]!;
+      this.touched[row] = this.touched[last]!;
+      this.startTimes[row] = this.startTimes[last]!;
+      this.#index.set(this.sets[row]!.id, row);
+      const moved = this.#cells[last];
+      this.#cells[row] = moved;
+      if (moved !== undefined) moved.row = row;
+    }
+    this.sets.pop();
+    this.#cells.pop();
+  }
+
+  #grow(): void {
+    const capacity = this.touched.length * 2;
+    const touched = new Uint8Array(capacity);
+    touched.set(this.touched);
+    this.touched = touched;
+    const startTimes = new BigUint64Array(capacity);
+    startTimes.set(this.startTimes);
+    this.startTimes = startTimes;
+    this.aggregator.resize(capacity);
+  }
+}
