@@ -1,0 +1,166 @@
+// MetricBatch to JSON Lines: one point a line, no line split over two chunks. `docs/json-file.md` has the fields.
+import { ValueType } from '@opentelemetry/api';
+import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
+import { fromHrTime } from '../data/hr-time.ts';
+import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
+import {
+  AggregationTemporality,
+  DataPointType,
+  type Exemplar,
+  type InstrumentationScope,
+} from '../data/metric-data.ts';
+import { jsonAttributes, jsonMembers, jsonText, numberText, optionalText, utf8Bytes } from './json-text.ts';
+import { valueWriter } from './json-value.ts';
+import { LineBuffer } from './line-buffer.ts';
+import { localTimestamp, type TimestampOffset } from './local-time.ts';
+
+export interface JsonLinesOptions {
+  /** How the offset of `timestamp` is written; default `colon`, as RFC 3339 demands. */
+  timestampOffset?: TimestampOffset;
+}
+
+/** Every chunk ends with the end of a line. */
+export function* encodeJsonLines(batch: MetricBatch, options: JsonLinesOptions = {}): Generator<Uint8Array> {
+  const out = new LineBuffer();
+  const { attributes, schemaUrl } = batch.resource;
+  const serviceName = jsonText(attributes['service.name'] ?? 'unknown_service');
+  const resource = jsonAttributes(attributes);
+  const resourceSchemaUrl = schemaUrl ? `,"resource_schema_url":${jsonText(schemaUrl)}` : '';
+  for (const { scope, metrics } of batch.scopeMetrics) {
+    const rest = `${resourceSchemaUrl},"scope":${scopeText(scope)}`;
+    for (const metric of metrics) yield* metricLines(out, metric, { serviceName, resource, rest }, options);
+  }
+  if (!out.isEmpty) yield out.take();
+}
+
+/** JSON texts that all metrics of a scope share. */
+interface Surroundings {
+  serviceName: string;
+  resource: string;
+  rest: string;
+}
+
+function* metricLines(
+  out: LineBuffer,
+  metric: MetricColumns,
+  { serviceName, resource, rest }: Surroundings,
+  { timestampOffset = 'colon' }: JsonLinesOptions,
+): Generator<Uint8Array> {
+  const { name, unit, description } = metric.descriptor;
+  const value = valueWriter(metric);
+  const starts = new TimeColumn(metric.startTimes);
+  const ends = new TimeColumn(metric.endTimes);
+  const beforeAttributes = Buffer.from(
+    `,"unit":${jsonText(unit)},"description":${jsonText(description)},"attributes":`,
+  );
+  const beforeStart = Buffer.from(`,"resource":${resource},"start_time_unix_nano":"`);
+  let beforeValue = NOTHING;
+  let start = '';
+  let afterStart = NOTHING;
+
+  for (let i = 0; i < metric.length; i++) {
+    if (ends.changesAt(i)) {
+      const timestamp = localTimestamp(Number(metric.endTimes[i]! / 1_000_000n), timestampOffset);
+      beforeValue = Buffer.from(
+        `{"timestamp":"${timestamp}","service_name":${serviceName},"metric_name":${jsonText(name)}` +
+          `,"metric_type":"${metricType(metric)}","value":`,
+      );
+      afterStart = Buffer.from(`","time_unix_nano":"${metric.endTimes[i]}"${kindMembers(metric)}${rest}`);
+    }
+    if (starts.changesAt(i)) start = String(metric.startTimes[i]);
+    const attributes = attributesText(metric.attributes[i]!);
+    const pointRest = value.rest(i) + exemplarsMember(metric.exemplars?.[i]);
+
+    const lineBytes =
+      beforeValue.length +
+      value.maxBytes +
+      beforeAttributes.length +
+      attributes.length +
+      beforeStart.length +
+      start.length +
+      afterStart.length +
+      pointRest.length +
+      END_OF_LINE.length;
+    if (!out.fits(lineBytes)) yield out.take(lineBytes);
+    out.bytes(beforeValue);
+    value.write(out, i);
+    out.bytes(beforeAttributes);
+    out.text(attributes);
+    out.bytes(beforeStart);
+    out.text(start);
+    out.bytes(afterStart);
+    if (pointRest !== '') out.text(pointRest);
+    out.bytes(END_OF_LINE);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+const END_OF_LINE = Buffer.from('}\n');
+
+const attributesText = encodedForm((set: AttributeSet) =>
+  utf8Bytes(jsonMembers(set.keys.map((key, i) => [key, jsonText(set.values[i])]))),
+);
+
+/** Points of one collection mostly share their times. Comparing halves costs no bigint per point. */
+class TimeColumn {
+  readonly #halves: Uint32Array;
+  #first = -1;
+  #second = -1;
+
+  constructor(times: BigUint64Array) {
+    this.#halves = new Uint32Array(times.buffer, times.byteOffset, 2 * times.length);
+  }
+
+  /** True when the time of point `i` is not that of the last point asked for. */
+  changesAt(i: number): boolean {
+    const first = this.#halves[2 * i]!;
+    const second = this.#halves[2 * i + 1]!;
+    if (first === this.#first && second === this.#second) return false;
+    this.#first = first;
+    this.#second = second;
+    return true;
+  }
+}
+
+function metricType(metric: MetricColumns): string {
+  switch (metric.dataPointType) {
+    case DataPointType.SUM:
+      return metric.isMonotonic ? 'counter' : 'gauge';
+    case DataPointType.GAUGE:
+      return 'gauge';
+    case DataPointType.HISTOGRAM:
+    case DataPointType.EXPONENTIAL_HISTOGRAM:
+      return 'histogram';
+  }
+}
+
+/** What tells apart kinds of metrics that have the same `metric_type`. */
+function kindMembers(metric: MetricColumns): string {
+  const temporality = metric.aggregationTemporality === AggregationTemporality.DELTA ? 'delta' : 'cumulative';
+  const monotonic = metric.dataPointType === DataPointType.SUM ? `,"monotonic":${metric.isMonotonic}` : '';
+  const valueType = metric.descriptor.valueType === ValueType.INT ? 'int' : 'double';
+  return `,"temporality":"${temporality}"${monotonic},"value_type":"${valueType}"`;
+}
+
+function scopeText({ name, version, schemaUrl, attributes }: InstrumentationScope): string {
+  return jsonMembers([
+    ['name', jsonText(name)],
+    ['version', optionalText(version)],
+    ['schema_url', optionalText(schemaUrl)],
+    ['attributes', attributes && jsonAttributes(attributes)],
+  ]);
+}
+
+function exemplarsMember(exemplars: readonly Exemplar[] | undefined): string {
+  if (!exemplars?.length) return '';
+  const texts = exemplars.map(({ value, timestamp, filteredAttributes, traceId, spanId }) =>
+    jsonMembers([
+      ['time_unix_nano', `"${fromHrTime(timestamp)}"`],
+      ['value', numberText(value)],
+      ['filtered_attributes', jsonAttributes(filteredAttributes)],
+      ['trace_id', optionalText(traceId)],
+      ['span_id', optionalText(spanId)],
+    ]),
+  );
+  return utf8Bytes(`,"exemplars":[${texts.join()}]`);
+}
