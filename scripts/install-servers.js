@@ -1,0 +1,45 @@
+// Installs the real servers that the end-to-end tests run against. Does nothing for those already there.
+import { execFileSync, spawnSync } from 'node:child_process';
+
+/** Debian package of each binary. Nothing is started: the tests start their own, on free ports. */
+const SERVERS = [
+  { binary: 'prometheus', package: 'prometheus' },
+  { binary: 'promtool', package: 'prometheus' },
+];
+
+/** @param {string} binary */
+const isInstalled = (binary) => spawnSync(binary, ['--version'], { stdio: 'ignore' }).error === undefined;
+
+const missing = SERVERS.filter(({ binary }) => !isInstalled(binary));
+
+if (missing.length > 0) {
+  const packages = [...new Set(missing.map((server) => server.package))];
+  try {
+    apt('update');
+    apt('install', '--yes', '--no-install-recommends', ...packages);
+    const absent = missing.filter(({ binary }) => !isInstalled(binary));
+    if (absent.length > 0)
+      throw new Error(`not on the PATH: ${absent.map(({ binary }) => binary).join(', ')}`);
+  } catch (error) {
+    console.error(
+      `The end-to-end tests need the Debian packages ${packages.join(', ')}, which could not be installed.\n` +
+        'Install them by hand, or run this as root on a Debian system with package sources.\n' +
+        (error instanceof Error ? error.message : error),
+    );
+    process.exitCode = 1;
+  }
+}
+
+/** @param {string[]} args */
+function apt(...args) {
+  execFileSync('apt-get', ['--quiet', '--quiet', ...args], {
+    // Output only when it fails: execFileSync puts stderr into the error's message.
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: {
+      ...process.env,
+      DEBIAN_FRONTEND: 'noninteractive',
+      // Tells the package scripts not to start the service, which would take port 9090.
+      RUNLEVEL: '1',
+    },
+  });
+}
