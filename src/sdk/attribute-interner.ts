@@ -51,6 +51,11 @@ export class AttributeInterner {
   /** The values of the call at hand, in the caller's order. Kept to save an allocation per call. */
   readonly #values: unknown[] = [];
 
+  /** How many key sets are known; bounded. */
+  get schemaCount(): number {
+    return this.#schemas.size;
+  }
+
   /**
    * The set for these attributes if it is interned and the call needs no conversion; else undefined, and
    * {@link lookup} or {@link intern} will tell. Allocates nothing.
@@ -99,8 +104,10 @@ export class AttributeInterner {
   intern(attributes: Attributes): AttributeSet {
     const { keys, values, original } = this.#canonical(attributes);
     const schema = this.#schemaOf(keys);
+    const set = this.#walk(schema, values) ?? this.#insert(schema, values);
+    // Last, because it may drop the schemas that have no set.
     if (original) this.#remember(original, schema);
-    return this.#walk(schema, values) ?? this.#insert(schema, values);
+    return set;
   }
 
   retain(set: AttributeSet): void {

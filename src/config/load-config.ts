@@ -1,0 +1,97 @@
+// From a YAML file and an object to checked settings, or one error that names everything that is wrong.
+import { readFileSync } from 'node:fs';
+import { closest } from 'fastest-levenshtein';
+import { parseDocument } from 'yaml';
+import type { z } from 'zod';
+import { ConfigError } from '../data/errors.ts';
+import { type MetricsConfig, metricsConfig, type ResolvedConfig } from './schema.ts';
+
+/**
+ * @param file path of a YAML file whose `metrics` map holds the settings
+ * @param code settings given in code; they win over the file's
+ * @throws ConfigError naming each wrong setting, its value and what would be accepted
+ */
+export function loadConfig(file: string | undefined, code: MetricsConfig): ResolvedConfig {
+  const fromFile = file === undefined ? {} : readFile(file);
+  const given = Object.fromEntries(Object.entries(code).filter(([, value]) => value !== undefined));
+  const result = metricsConfig.safeParse({ ...fromFile, ...given });
+  if (result.success) return result.data;
+  const problems = result.error.issues.flatMap((issue) =>
+    describe(issue, { ...fromFile, ...given }, (key) => (key in given ? key : snakeCase(key))),
+  );
+  throw new ConfigError(
+    `The metrics configuration${file === undefined ? '' : ` in ${file}`} cannot be used:\n` +
+      problems.map((problem) => `  - ${problem}`).join('\n'),
+  );
+}
+
+function readFile(file: string): Record<string, unknown> {
+  let source: string;
+  try {
+    source = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `configFile is ${JSON.stringify(file)}, which cannot be read (${(error as NodeJS.ErrnoException).code}); ` +
+        'name a YAML file that this process may read',
+      { cause: error },
+    );
+  }
+  const document = parseDocument(source);
+  const [problem] = document.errors;
+  if (problem) throw new ConfigError(`${file} is not valid YAML: ${problem.message}`);
+  const content: unknown = document.toJS();
+  if (!isMap(content) || !isMap(content.metrics)) {
+    throw new ConfigError(`${file} has no "metrics" map; put the settings under a top-level "metrics:"`);
+  }
+  return camelCaseKeys(content.metrics);
+}
+
+/** Settings only; what is below `resource_attributes` are names of the user's own. */
+function camelCaseKeys(settings: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).map(([key, value]) => [camelCase(key), value]));
+}
+
+function describe(
+  issue: z.core.$ZodIssue,
+  settings: Record<string, unknown>,
+  spell: (key: string) => string,
+): string[] {
+  if (issue.code === 'invalid_union' && issue.errors.length > 1 && isMap(valueAt(settings, issue.path))) {
+    // A map was meant: say what is wrong inside it, not that it is not a boolean.
+    return issue.errors
+      .at(-1)!
+      .flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, settings, spell));
+  }
+  const path = issue.path.map((key, depth) => (depth === 0 ? spell(String(key)) : String(key))).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(issue.path);
+    return issue.keys.map((key) => {
+      const spelled = path ? `${path}.${key}` : spell(key);
+      const nearest = closest(key, known);
+      return `${spelled} is not a setting; did you mean ${path ? nearest : spell(nearest)}?`;
+    });
+  }
+  const message =
+    issue.code === 'invalid_union' ? 'use true, false or a map with host, port and path' : issue.message;
+  return [`${path} is ${show(valueAt(settings, issue.path))}; ${message}`];
+}
+
+function knownKeys(path: PropertyKey[]): string[] {
+  return path[0] === 'prometheus' ? ['host', 'port', 'path'] : Object.keys(metricsConfig.shape);
+}
+
+function valueAt(settings: unknown, path: PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], settings);
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  return JSON.stringify(value) ?? String(value);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const camelCase = (key: string) => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+const snakeCase = (key: string) => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -1,0 +1,133 @@
+// One call from settings to a running provider.
+import {
+  type MeterProvider as ApiMeterProvider,
+  DiagConsoleLogger,
+  DiagLogLevel,
+  diag,
+  metrics,
+} from '@opentelemetry/api';
+import { report } from '../data/diagnostics.ts';
+import { jsonFile } from '../exporters/json-file.ts';
+import { PrometheusMetricReader } from '../exporters/prometheus.ts';
+import { MeterProvider } from '../sdk/meter-provider.ts';
+import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
+import { detectResource } from './detect-resource.ts';
+import { loadConfig } from './load-config.ts';
+import { listenPersistently } from './prometheus-listener.ts';
+import type { MetricsConfig } from './schema.ts';
+import { onSignals } from './signals.ts';
+
+export interface StartMetricsOptions extends MetricsConfig {
+  /** A YAML file with the same settings under `metrics:`, in snake_case. Settings in code win. */
+  configFile?: string;
+}
+
+export interface MetricsHandle extends AsyncDisposable {
+  /** Also registered as the global provider of `@opentelemetry/api`. */
+  readonly meterProvider: MeterProvider;
+  /** The scrape endpoint, when one was configured. */
+  readonly prometheus: PrometheusMetricReader | undefined;
+  /** Exports what was recorded so far. A failure is logged, never thrown. */
+  forceFlush(): Promise<void>;
+  /** Exports for the last time and frees everything. Once; a failure is logged, never thrown. */
+  shutdown(): Promise<void>;
+}
+
+/** On `globalThis`, so that two copies of this package in one process find each other. */
+const STARTED = Symbol.for('meterline.started');
+const started = globalThis as { [STARTED]?: MetricsHandle };
+
+/**
+ * Starts metrics for this process: resource, exporters, readers and provider from settings, registered with
+ * `@opentelemetry/api`. Once it has returned, nothing that goes wrong reaches the caller: it is logged through
+ * `diag`, to the console if no logger is set.
+ *
+ * A second call in the same process changes nothing and returns the handle of the first.
+ *
+ * @throws ConfigError when a setting is wrong; nothing has been started or registered then
+ */
+export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
+  ensureLogger();
+  const running = started[STARTED];
+  if (running) {
+    report(
+      'warn',
+      'second-start',
+      'startMetrics was called again; the metrics already running stay as they are',
+    );
+    return running;
+  }
+  const { configFile, ...code } = options;
+  const config = loadConfig(configFile, code);
+
+  const prometheus = config.prometheus === false ? undefined : new PrometheusMetricReader();
+  const exporters = [
+    ...(config.jsonFilePath === undefined ? [] : [jsonFile({ path: config.jsonFilePath })]),
+    ...config.exporters,
+  ];
+  const periodic = exporters.map(
+    (exporter) =>
+      new PeriodicExportingMetricReader({
+        exporter,
+        exportIntervalMillis: config.exportInterval,
+        exportTimeoutMillis: config.exportTimeout,
+      }),
+  );
+  const readers = [...periodic, ...(prometheus ? [prometheus] : []), ...config.readers];
+  if (readers.length === 0) {
+    report('warn', 'no-reader', 'metrics go nowhere: set jsonFilePath, prometheus, exporters or readers');
+  }
+  const meterProvider = new MeterProvider({ resource: detectResource(config), readers });
+
+  if (!metrics.setGlobalMeterProvider(meterProvider)) {
+    report(
+      'error',
+      'global-provider',
+      'another MeterProvider is already registered, so libraries will not record here; start Meterline first',
+    );
+  }
+  const stopListening =
+    prometheus &&
+    listenPersistently(prometheus, typeof config.prometheus === 'object' ? config.prometheus : {});
+  const stopSignals = config.handleSignals ? onSignals(() => handle.shutdown()) : undefined;
+
+  let ended: Promise<void> | undefined;
+  const handle: MetricsHandle = {
+    meterProvider,
+    prometheus,
+    forceFlush: () => logged('forceFlush', meterProvider.forceFlush()),
+    shutdown() {
+      ended ??= (async () => {
+        stopSignals?.();
+        stopListening?.();
+        await logged('shutdown', meterProvider.shutdown());
+        unregister(meterProvider);
+        if (started[STARTED] === handle) delete started[STARTED];
+      })();
+      return ended;
+    },
+    [Symbol.asyncDispose]: () => handle.shutdown(),
+  };
+  started[STARTED] = handle;
+  return handle;
+}
+
+/** OpenTelemetry's `diag` is silent until a logger is set, and silence is how outages of metrics go unnoticed. */
+function ensureLogger(): void {
+  const api = (globalThis as Record<symbol, { diag?: unknown } | undefined>)[
+    Symbol.for('opentelemetry.js.api.1')
+  ];
+  if (api?.diag === undefined) diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN);
+}
+
+function unregister(provider: ApiMeterProvider): void {
+  if (metrics.getMeterProvider() === provider) metrics.disable();
+}
+
+async function logged(call: string, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    report('error', call, `${call}: ${error instanceof Error ? error.message : String(error)}`, error);
+  }
+}
