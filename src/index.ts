@@ -1,4 +1,6 @@
 // The front door: what `import … from 'meterline'` gives.
+export type { MetricsConfig } from './config/schema.ts';
+export { type MetricsHandle, type StartMetricsOptions, startMetrics } from './config/start-metrics.ts';
 export {
   type AggregationOption,
   type AggregationSelector,
@@ -47,6 +49,7 @@ export type {
   Histogram,
   UpDownCounter,
 } from './sdk/instruments.ts';
+export type { Meter } from './sdk/meter.ts';
 export { MeterProvider, type MeterProviderOptions } from './sdk/meter-provider.ts';
 export { ManualMetricReader } from './sdk/readers/manual-metric-reader.ts';
 export { MetricReader, type MetricReaderOptions } from './sdk/readers/metric-reader.ts';

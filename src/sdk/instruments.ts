@@ -72,32 +72,32 @@ class BoundAdder implements BoundCounter {
 /**
  * A sum that only grows. Negative, NaN and infinite values are reported and left out.
  */
-export interface Counter extends api.Counter {
+export interface Counter<T extends Attributes = Attributes> extends api.Counter<T> {
   /** Resolves the attributes once; the handle stays valid for the life of the instrument. */
-  bind(attributes?: Attributes): BoundCounter;
+  bind(attributes?: T): BoundCounter;
 }
 
 /** A sum that goes up and down. */
-export interface UpDownCounter extends api.UpDownCounter {
-  bind(attributes?: Attributes): BoundUpDownCounter;
+export interface UpDownCounter<T extends Attributes = Attributes> extends api.UpDownCounter<T> {
+  bind(attributes?: T): BoundUpDownCounter;
 }
 
 /** A distribution of values that are not negative. */
-export interface Histogram extends api.Histogram {
-  bind(attributes?: Attributes): BoundHistogram;
+export interface Histogram<T extends Attributes = Attributes> extends api.Histogram<T> {
+  bind(attributes?: T): BoundHistogram;
 }
 
 /** The latest of the values recorded. */
-export interface Gauge extends api.Gauge {
-  bind(attributes?: Attributes): BoundGauge;
+export interface Gauge<T extends Attributes = Attributes> extends api.Gauge<T> {
+  bind(attributes?: T): BoundGauge;
 }
 
 /** For counters and up-down counters, which differ in the values that the recorder accepts. */
-export function adder(recorder: Recorder): Counter & UpDownCounter {
+export function adder<T extends Attributes>(recorder: Recorder): Counter<T> & UpDownCounter<T> {
   return new Adder(recorder);
 }
 
 /** For histograms and gauges, which differ in how the recorder's streams aggregate. */
-export function recording(recorder: Recorder): Histogram & Gauge {
+export function recording<T extends Attributes>(recorder: Recorder): Histogram<T> & Gauge<T> {
   return new Recording(recorder);
 }

@@ -1,8 +1,7 @@
 // The root of the SDK: resource, readers and meters.
 
 import type * as api from '@opentelemetry/api';
-import type { Attributes } from '@opentelemetry/api';
-import { createNoopMeter, type MeterOptions } from '@opentelemetry/api';
+import type { Attributes, MeterOptions } from '@opentelemetry/api';
 import { AttributeSet } from '../data/attribute-set.ts';
 import { report } from '../data/diagnostics.ts';
 import { bounded } from '../data/exporter.ts';
@@ -47,14 +46,10 @@ export class MeterProvider implements api.MeterProvider {
    * The meter of a scope: the same one for the same name, version, schema URL and attributes. After
    * {@link shutdown} a meter that records nothing.
    */
-  getMeter(
-    name: string,
-    version?: string,
-    options?: MeterOptions & { attributes?: Attributes },
-  ): api.Meter & Pick<Meter, CreateSync> {
+  getMeter(name: string, version?: string, options?: MeterOptions & { attributes?: Attributes }): Meter {
     if (this.#shutdown) {
       report('warn', 'meter-after-shutdown', 'a meter was asked for after shutdown; it records nothing');
-      return createNoopMeter() as Meter;
+      return new Meter({ scope: { name: '' }, callbacks: new Callbacks() }, [], this.#interner);
     }
     if (typeof name !== 'string' || name === '') {
       report(
@@ -127,6 +122,3 @@ export class MeterProvider implements api.MeterProvider {
     }
   }
 }
-
-/** The instruments that have more than the API asks for. */
-type CreateSync = 'createCounter' | 'createUpDownCounter' | 'createHistogram' | 'createGauge';

@@ -1,6 +1,7 @@
 // Creates instruments and keeps those of one name apart or together (OTel metrics SDK, "Duplicate instrument
 // registration").
 import type * as api from '@opentelemetry/api';
+import type { Attributes } from '@opentelemetry/api';
 import { report } from '../data/diagnostics.ts';
 import { InstrumentType } from '../data/metric-data.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
@@ -39,31 +40,46 @@ export class Meter implements api.Meter {
     this.#interner = interner;
   }
 
-  createCounter(name: string, options?: api.MetricOptions): Counter {
+  createCounter<T extends Attributes = Attributes>(name: string, options?: api.MetricOptions): Counter<T> {
     return this.#sync(InstrumentType.COUNTER, name, options, adder);
   }
 
-  createUpDownCounter(name: string, options?: api.MetricOptions): UpDownCounter {
+  createUpDownCounter<T extends Attributes = Attributes>(
+    name: string,
+    options?: api.MetricOptions,
+  ): UpDownCounter<T> {
     return this.#sync(InstrumentType.UP_DOWN_COUNTER, name, options, adder);
   }
 
-  createHistogram(name: string, options?: api.MetricOptions): Histogram {
+  createHistogram<T extends Attributes = Attributes>(
+    name: string,
+    options?: api.MetricOptions,
+  ): Histogram<T> {
     return this.#sync(InstrumentType.HISTOGRAM, name, options, recording);
   }
 
-  createGauge(name: string, options?: api.MetricOptions): Gauge {
+  createGauge<T extends Attributes = Attributes>(name: string, options?: api.MetricOptions): Gauge<T> {
     return this.#sync(InstrumentType.GAUGE, name, options, recording);
   }
 
-  createObservableCounter(name: string, options?: api.MetricOptions): api.ObservableCounter {
+  createObservableCounter<T extends Attributes = Attributes>(
+    name: string,
+    options?: api.MetricOptions,
+  ): api.ObservableCounter<T> {
     return this.#async(InstrumentType.OBSERVABLE_COUNTER, name, options);
   }
 
-  createObservableUpDownCounter(name: string, options?: api.MetricOptions): api.ObservableUpDownCounter {
+  createObservableUpDownCounter<T extends Attributes = Attributes>(
+    name: string,
+    options?: api.MetricOptions,
+  ): api.ObservableUpDownCounter<T> {
     return this.#async(InstrumentType.OBSERVABLE_UP_DOWN_COUNTER, name, options);
   }
 
-  createObservableGauge(name: string, options?: api.MetricOptions): api.ObservableGauge {
+  createObservableGauge<T extends Attributes = Attributes>(
+    name: string,
+    options?: api.MetricOptions,
+  ): api.ObservableGauge<T> {
     return this.#async(InstrumentType.OBSERVABLE_GAUGE, name, options);
   }
 

@@ -157,7 +157,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
           // Delivered after we gave up on it: nothing is owed any more.
           if (this.#undelivered === batch) this.#undelivered = undefined;
           resolve();
-        } else reject(result?.error ?? new ExportError('INTERNAL', 'the exporter gave no reason'));
+        } else reject(result?.error ?? new Error('the exporter gave no reason'));
       };
       const quiet = context.active().setValue(SUPPRESS_TRACING, true);
       try {

@@ -1,0 +1,95 @@
+import { ValueType } from '@opentelemetry/api';
+import * as sdk from '@opentelemetry/sdk-metrics';
+import { describe, expect, test } from 'vitest';
+import { MeterProvider } from '../sdk/meter-provider.ts';
+import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
+import { AggregationType } from './aggregation-option.ts';
+import { MetricBatch } from './metric-batch.ts';
+import { toBatch } from './to-batch.ts';
+
+class OfficialReader extends sdk.MetricReader {
+  protected override async onForceFlush() {}
+  protected override async onShutdown() {}
+}
+
+async function officialMetrics() {
+  const reader = new OfficialReader({
+    aggregationSelector: (type) =>
+      type === sdk.InstrumentType.UP_DOWN_COUNTER
+        ? { type: sdk.AggregationType.EXPONENTIAL_HISTOGRAM }
+        : { type: sdk.AggregationType.DEFAULT },
+  });
+  const meter = new sdk.MeterProvider({ readers: [reader] }).getMeter('m', '1', { schemaUrl: 's' });
+  const counter = meter.createCounter('c', { unit: 'By', description: 'd', valueType: ValueType.INT });
+  counter.add(1, { b: 'x', a: 1 });
+  counter.add(2, { tags: ['p', 'q'] });
+  meter.createGauge('g').record(-1.5);
+  const histogram = meter.createHistogram('h', { advice: { explicitBucketBoundaries: [1, 10] } });
+  for (const value of [0.5, 5, 50]) histogram.record(value, { a: 1 });
+  const exponential = meter.createUpDownCounter('e');
+  for (const value of [0, 1, 2, -4]) exponential.add(value);
+  return (await reader.collect()).resourceMetrics;
+}
+
+describe('toBatch', () => {
+  test("the official SDK's points survive the way into columns and back", async () => {
+    const given = await officialMetrics();
+    const batch = toBatch(given);
+    expect(batch.pointCount).toBe(5);
+    expect(batch.resource).toBe(given.resource);
+    const readable = (metrics: sdk.MetricData[]) =>
+      metrics.map(({ descriptor, aggregationTemporality, dataPointType, dataPoints }) => ({
+        descriptor,
+        aggregationTemporality,
+        dataPointType,
+        dataPoints: dataPoints.map((point) => ({ ...point, attributes: { ...point.attributes } })),
+      }));
+    batch.scopeMetrics.forEach(({ scope, metrics }, i) => {
+      expect(scope).toEqual(given.scopeMetrics[i]!.scope);
+      expect(readable(metrics)).toEqual(readable(given.scopeMetrics[i]!.metrics));
+    });
+  });
+
+  test('a batch of ours, of any copy of the package, is passed through', async () => {
+    const batch = toBatch(await officialMetrics());
+    expect(toBatch(batch)).toBe(batch);
+    const ofAnotherCopy = Object.assign(Object.create(null), batch);
+    expect(toBatch(ofAnotherCopy)).toBe(ofAnotherCopy);
+  });
+
+  test('histograms with other boundaries than their siblings become a metric of their own', async () => {
+    const given = await officialMetrics();
+    const histogram = given.scopeMetrics[0]!.metrics[2] as sdk.HistogramMetricData;
+    const [point] = histogram.dataPoints;
+    const other = { ...point!, value: { ...point!.value, buckets: { boundaries: [7], counts: [2, 1] } } };
+    const mixed = { ...histogram, dataPoints: [point!, other] };
+    const batch = toBatch({
+      ...given,
+      scopeMetrics: [{ ...given.scopeMetrics[0]!, metrics: [mixed] }],
+    });
+    expect(
+      batch.scopeMetrics[0]!.metrics.map((metric) => metric.dataPoints.map(({ value }) => value)),
+    ).toEqual([[point!.value], [other.value]]);
+  });
+});
+
+describe('MetricBatch', () => {
+  test('is immutable: recording goes on without changing it', async () => {
+    const reader = new ManualMetricReader({
+      aggregationSelector: () => ({ type: AggregationType.DEFAULT }),
+    });
+    const counter = new MeterProvider({ readers: [reader] }).getMeter('m').createCounter('c');
+    counter.add(1);
+    const { resourceMetrics } = await reader.collect();
+    counter.add(1);
+    expect(resourceMetrics).toBeInstanceOf(MetricBatch);
+    expect(resourceMetrics.scopeMetrics[0]!.metrics[0]!.dataPoints[0]!.value).toBe(1);
+  });
+
+  test('spreading a metric keeps its points, as exporters that split batches need', async () => {
+    const reader = new ManualMetricReader();
+    new MeterProvider({ readers: [reader] }).getMeter('m').createCounter('c').add(1);
+    const [metric] = (await reader.collect()).resourceMetrics.scopeMetrics[0]!.metrics;
+    expect({ ...metric! }.dataPoints).toHaveLength(1);
+  });
+});
