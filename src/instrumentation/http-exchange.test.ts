@@ -183,6 +183,19 @@ describe('every way a request can end is counted once and leaves nothing active'
     expect(await requestsBy('http.status_code')).toEqual({ 200: 1, 499: 2 });
   });
 
+  test('a connection lost with thousands of pipelined requests on it', async () => {
+    const requests = 20_000;
+    let seen = 0;
+    const { server, raw, recorded } = await serveHttp(() => {
+      if (++seen === requests) server.emit('all here');
+    });
+    const all = once(server, 'all here');
+    const socket = raw(get('/').repeat(requests));
+    await all;
+    socket.destroy();
+    await recorded.settled('http', requests);
+  });
+
   test('many requests on one kept-alive connection leave no listeners behind', async () => {
     let serverSocket: Socket | undefined;
     const { fetch, recorded } = await serveHttp((request, response) => {

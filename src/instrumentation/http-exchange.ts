@@ -4,10 +4,10 @@ import type { Socket } from 'node:net';
 import type { HttpInstruments } from './http-instruments.ts';
 
 const EXCHANGE = Symbol('exchange');
-const OPEN = Symbol('open exchanges');
+const NEWEST = Symbol('newest open exchange');
 
 type Tracked<T> = T & { [EXCHANGE]: Exchange };
-type TrackedSocket = Socket & { [OPEN]?: Set<Exchange> };
+type TrackedSocket = Socket & { [NEWEST]?: Exchange | null };
 
 export class Exchange {
   readonly request: IncomingMessage;
@@ -22,7 +22,10 @@ export class Exchange {
   readonly #socket: TrackedSocket;
   readonly #startedAt = performance.now();
   readonly #onClose: (exchange: Exchange, seconds: number) => void;
+  /** The one that this one waits behind, which only pipelining brings about. */
+  #older: Exchange | null;
   #isOpen = true;
+  #isComplete = false;
 
   /** @param onClose called exactly once, when the response has closed; must not throw */
   constructor(
@@ -51,8 +54,16 @@ export class Exchange {
     response.write = countedWrite as ServerResponse['write'];
     response.end = countedEnd as ServerResponse['end'];
 
-    response.on('close', closeResponse);
-    openOn(socket).add(this);
+    // One listener per connection is cheaper than one per response, and the only way to hear of the end of a
+    // response that waits behind another one: Node emits no `close` on it.
+    const newest = this.#socket[NEWEST];
+    if (newest === undefined) socket.once('close', loseAll);
+    this.#older = newest ?? null;
+    this.#socket[NEWEST] = this;
+  }
+
+  static of(response: ServerResponse): Exchange | undefined {
+    return (response as Partial<Tracked<ServerResponse>>)[EXCHANGE];
   }
 
   /** The code on the response, or what stands for it when the connection was lost before there was one. */
@@ -65,16 +76,30 @@ export class Exchange {
     return this.statusCode >= 500 || (!this.#isComplete && this.#codeOfLoss >= 500);
   }
 
-  close(): void {
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.#socket[OPEN]?.delete(this);
-    this.#onClose(this, (performance.now() - this.#startedAt) / 1_000);
+  /** The response was handed to the operating system. */
+  finish(): void {
+    // Node says so as well when a reset has made the last write fail.
+    this.#isComplete = !this.#socket.errored;
+    this.#close();
   }
 
-  /** A response gives its socket back once it is written; `finish` is emitted even when writing has failed. */
-  get #isComplete(): boolean {
-    return this.response.writableFinished && this.response.socket === null && !this.#socket.errored;
+  /** The connection is gone: neither this one nor those before it will finish. No recursion: a client can send thousands. */
+  lose(): void {
+    let lost: Exchange | null = this;
+    while (lost !== null) {
+      const older: Exchange | null = lost.#older;
+      lost.#close();
+      lost = older;
+    }
+  }
+
+  #close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    // Responses finish in the order of their requests, so no older one is left.
+    this.#older = null;
+    if (this.#socket[NEWEST] === this) this.#socket[NEWEST] = null;
+    this.#onClose(this, (performance.now() - this.#startedAt) / 1_000);
   }
 
   get #codeOfLoss(): number {
@@ -88,23 +113,8 @@ export class Exchange {
   }
 }
 
-/** Responses that wait behind another one (pipelining) are told nothing when their socket closes. */
-function openOn(socket: TrackedSocket): Set<Exchange> {
-  let open = socket[OPEN];
-  if (open === undefined) {
-    open = new Set();
-    socket[OPEN] = open;
-    socket.once('close', closeAll);
-  }
-  return open;
-}
-
-function closeAll(this: TrackedSocket): void {
-  for (const exchange of this[OPEN]!) exchange.close();
-}
-
-function closeResponse(this: ServerResponse): void {
-  (this as Tracked<ServerResponse>)[EXCHANGE].close();
+function loseAll(this: TrackedSocket): void {
+  this[NEWEST]?.lose();
 }
 
 function countedPush(this: IncomingMessage, chunk: unknown, encoding?: BufferEncoding): boolean {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { DiagLogLevel, diag, metrics } from '@opentelemetry/api';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { ManualMetricReader, MeterProvider } from '../index.ts';
 import { serveHttp } from './fixtures/http-server.ts';
 import { recordedMetrics } from './fixtures/recorded-metrics.ts';
 import { type HttpInstrumentationOptions, instrumentHttp, setHttpRoute, UNMATCHED_ROUTE } from './http.ts';
@@ -226,6 +227,36 @@ describe('the provider', () => {
     await fetch('/');
     await second.settled('http', 2);
     await recorded.settled('http', 1);
+  });
+
+  test('Meterline itself records the same as the official SDK', async () => {
+    const reader = new ManualMetricReader();
+    const meterProvider = new MeterProvider({ readers: [reader] });
+    onTestFinished(() => meterProvider.shutdown());
+    const { fetch } = await serveHttp((_, response) => response.end('hello'), { meterProvider });
+    await fetch('/', { method: 'POST', body: 'body' });
+    await fetch('/', { method: 'POST', body: 'body' });
+    const collect = async () => {
+      const { resourceMetrics } = await reader.collect();
+      const metrics = resourceMetrics.scopeMetrics.flatMap(({ metrics }) => metrics);
+      return Object.fromEntries(metrics.map(({ descriptor, dataPoints }) => [descriptor.name, dataPoints]));
+    };
+    await vi.waitFor(async () =>
+      expect((await collect()).http_server_requests_total).toMatchObject([{ value: 2 }]),
+    );
+    const attributes = {
+      'http.method': 'POST',
+      'http.route': UNMATCHED_ROUTE,
+      'http.status_code': 200,
+      status: 'success',
+    };
+    expect(await collect()).toMatchObject({
+      http_server_active_requests: [{ attributes: {}, value: 0 }],
+      http_server_requests_total: [{ attributes, value: 2 }],
+      http_server_request_duration_seconds: [{ attributes, value: { count: 2 } }],
+      http_server_request_size_bytes: [{ attributes, value: { count: 2, sum: 8 } }],
+      http_server_response_size_bytes: [{ attributes, value: { count: 2, sum: 10 } }],
+    });
   });
 
   test('instruments that can be bound are bound once per series', async () => {

@@ -109,7 +109,14 @@ export function instrumentHttp(options: HttpInstrumentationOptions = {}): HttpIn
   globals[IN_FORCE]?.disable();
   globals[IN_FORCE] = instrumentation;
   subscribe('http.server.request.start', onStart);
+  // Stays when this one is disabled, for the requests that are in flight then; never there twice.
+  unsubscribe('http.server.response.finish', onFinish);
+  subscribe('http.server.response.finish', onFinish);
   return instrumentation;
+}
+
+function onFinish(message: unknown): void {
+  Exchange.of((message as { response: ServerResponse }).response)?.finish();
 }
 
 /** What Node publishes; see "Built-in channels" of `node:diagnostics_channel`. */
