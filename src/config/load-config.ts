@@ -17,7 +17,7 @@ export function loadConfig(file: string | undefined, code: MetricsConfig): Resol
   const result = metricsConfig.safeParse({ ...fromFile, ...given });
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap((issue) =>
-    describe(issue, { ...fromFile, ...given }, (key) => (key in given ? key : snakeCase(key))),
+    describe(issue, { ...fromFile, ...given }, (key) => key in given),
   );
   throw new ConfigError(
     `The metrics configuration${file === undefined ? '' : ` in ${file}`} cannot be used:\n` +
@@ -54,26 +54,27 @@ function camelCaseKeys(settings: Record<string, unknown>): Record<string, unknow
 function describe(
   issue: z.core.$ZodIssue,
   settings: Record<string, unknown>,
-  spell: (key: string) => string,
+  isFromCode: (key: string) => boolean,
 ): string[] {
   if (issue.code === 'invalid_union' && issue.errors.length > 1 && isMap(valueAt(settings, issue.path))) {
     // A map was meant: say what is wrong inside it, not that it is not a boolean.
     return issue.errors
       .at(-1)!
-      .flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, settings, spell));
+      .flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, settings, isFromCode));
   }
-  const path = issue.path.map((key, depth) => (depth === 0 ? spell(String(key)) : String(key))).join('.');
+  const path = issue.path
+    .map((key, depth) => (depth === 0 && !isFromCode(String(key)) ? snakeCase(String(key)) : String(key)))
+    .join('.');
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(issue.path);
     return issue.keys.map((key) => {
-      const spelled = path ? `${path}.${key}` : spell(key);
       const nearest = closest(key, known);
-      return `${spelled} is not a setting; did you mean ${path ? nearest : spell(nearest)}?`;
+      if (path) return `${path}.${key} is not a setting; did you mean ${path}.${nearest}?`;
+      const spell = isFromCode(key) ? String : snakeCase;
+      return `${spell(key)} is not a setting; did you mean ${spell(nearest)}?`;
     });
   }
-  const message =
-    issue.code === 'invalid_union' ? 'use true, false or a map with host, port and path' : issue.message;
-  return [`${path} is ${show(valueAt(settings, issue.path))}; ${message}`];
+  return [`${path} is ${show(valueAt(settings, issue.path))}; ${issue.message}`];
 }
 
 function knownKeys(path: PropertyKey[]): string[] {
@@ -86,6 +87,7 @@ function valueAt(settings: unknown, path: PropertyKey[]): unknown {
 
 function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
+  if (typeof value === 'number') return String(value);
   return JSON.stringify(value) ?? String(value);
 }
 

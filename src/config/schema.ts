@@ -55,18 +55,21 @@ export const metricsConfig = z.strictObject({
    * Default: none. Host and port are those of the OpenTelemetry specification.
    */
   prometheus: z
-    .union([
-      z.boolean(),
-      z.strictObject({
-        host: text.optional(),
-        port: z
-          .int('use a port from 0 to 65535')
-          .min(0, 'use a port from 0 to 65535')
-          .max(65_535, 'use a port from 0 to 65535')
-          .optional(),
-        path: text.startsWith('/', 'use a path that starts with "/"').optional(),
-      }),
-    ])
+    .union(
+      [
+        z.boolean(),
+        z.strictObject({
+          host: text.optional(),
+          port: z
+            .int('use a port from 0 to 65535')
+            .min(0, 'use a port from 0 to 65535')
+            .max(65_535, 'use a port from 0 to 65535')
+            .optional(),
+          path: text.startsWith('/', 'use a path that starts with "/"').optional(),
+        }),
+      ],
+      'use true, false or a map with host, port and path',
+    )
     .default(false),
   /** Further exporters, each with a periodic reader of its own. */
   exporters: z
