@@ -355,6 +355,15 @@ describe('jsonFile with rotation', () => {
     expect(await valuesInAll()).toEqual([[1], [2], [3, 4, 5]]);
   });
 
+  it('removes what a crash left of a compression that is no longer asked for', async () => {
+    await exportValues({ maxBytes: lineBytes }, [1, 2]);
+    const [, old] = await names();
+    await writeFile(join(folder, 'logs', `${old}.gz.tmp`), 'half');
+    await exportValues({ maxBytes: 100 * lineBytes }, [3]);
+    expect(await names()).toEqual(['metrics.jsonl', old]);
+    expect(await valuesInAll()).toEqual([[1], [2, 3]]);
+  });
+
   it('goes on in the old file when no new one can be begun', async () => {
     const add = vi.spyOn(RotatedFiles.prototype, 'add');
     onTestFinished(() => add.mockRestore());
