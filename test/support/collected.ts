@@ -17,16 +17,16 @@ export async function pointsOf(reader: IMetricReader): Promise<[unknown, unknown
   return metric?.dataPoints.map(({ attributes, value }) => [{ ...attributes }, value]) ?? [];
 }
 
-/** Captures what the library says, from a fresh start for each test. */
+/** Captures what the library says at any level, from a fresh start for each test. */
 export function captureLogs(): string[] {
   const messages: string[] = [];
-  const log: DiagLogFunction = (message) => void messages.push(message);
+  // The API logs each registration through the same channel.
+  const log: DiagLogFunction = (message) => void (message.startsWith('meterline:') && messages.push(message));
   const logger: DiagLogger = { error: log, warn: log, info: log, debug: log, verbose: log };
   beforeEach(() => {
     messages.length = 0;
     resetReports();
     diag.setLogger(logger, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
-    messages.length = 0;
   });
   afterEach(() => diag.disable());
   return messages;

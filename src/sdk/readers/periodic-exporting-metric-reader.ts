@@ -49,7 +49,11 @@ const NO_LIMIT = 2 ** 31 - 1;
 /** What `suppressTracing` of `@opentelemetry/core` sets: exporting must not make spans of its own requests. */
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 
+let readers = 0;
+
 export class PeriodicExportingMetricReader extends MetricReader {
+  /** Tells the failures of one exporter from those of another, which are reported once a minute each. */
+  readonly #number = readers++;
   readonly #exporter: PushMetricExporter;
   readonly #intervalMillis: number;
   readonly #timeoutMillis: number;
@@ -99,7 +103,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
     if (this.#pendingRuns > 0) return;
     this.#run().catch((error: unknown) => {
       const cause = ExportError.from(error);
-      report('error', `export:${cause.code}`, `an export failed: ${cause.message}`, cause.cause ?? '');
+      report('error', `export:${this.#number}:${cause.code}`, `an export failed: ${cause.message}`, cause);
     });
   }
 
