@@ -98,12 +98,33 @@ describe('encodeJsonLines', () => {
   });
 
   it('keeps chunks that were handed out as they are', () => {
-    const values = Array.from({ length: 5_000 }, (_, i) => i);
-    const lines = encodeJsonLines(batchOf(gauges(values)));
-    const first = lines.next().value as Uint8Array;
-    const copy = Buffer.from(first);
-    for (const _ of lines);
-    expect(copy.equals(first)).toBe(true);
+    const chunks: Uint8Array[] = [];
+    const copies: Uint8Array[] = [];
+    for (const chunk of encodeJsonLines(batchOf(gauges(Array(5_000).fill(1))))) {
+      chunks.push(chunk);
+      copies.push(chunk.slice());
+    }
+    expect(chunks.length).toBeGreaterThan(4);
+    expect(chunks.every((chunk, i) => copies[i]!.every((byte, at) => chunk[at] === byte))).toBe(true);
+  });
+
+  it('leaves a chunk of reused buffers alone while the next one is made', () => {
+    const huge = AttributeSet.from({ a: 'x'.repeat(1_000_000) });
+    const values = Array.from({ length: 10_000 }, (_, i) => i);
+    const sets = values.map((i) => (i % 4_000 === 999 ? huge : AttributeSet.from({ i })));
+    let text = '';
+    let last: Uint8Array | undefined;
+    const buffers = new Set<ArrayBufferLike>();
+    for (const chunk of encodeJsonLines(batchOf(gauges(values, sets)), { reuseBuffers: true })) {
+      if (last) text += Buffer.from(last).toString();
+      last = chunk;
+      buffers.add(chunk.buffer);
+    }
+    text += Buffer.from(last!).toString();
+    const lines = text.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line).value)).toEqual(values);
+    // Two in turns; the huge line needs larger ones, once each.
+    expect(buffers.size).toBeLessThanOrEqual(4);
   });
 
   it('writes nothing for an empty batch', () => {

@@ -8,18 +8,28 @@ const CHUNK_BYTES = 256 * 1024;
 export const MAX_NUMBER_BYTES = 25;
 
 export class LineBuffer {
+  readonly #reuse: boolean;
   #bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   #length = 0;
+  #spare: Buffer<ArrayBuffer> | undefined;
+
+  /** @param reuse lets two buffers take turns, so that a chunk is valid until the next but one is taken */
+  constructor(reuse: boolean) {
+    this.#reuse = reuse;
+  }
 
   /** True when a line of that many bytes goes in without {@link take}. */
   fits(lineBytes: number): boolean {
     return this.#length + lineBytes <= this.#bytes.length;
   }
 
-  /** Hands out the lines so far, for keeps, and makes room for one of `lineBytes`. */
+  /** Hands out the lines so far and makes room for one of `lineBytes`. */
   take(lineBytes = 0): Uint8Array {
-    const chunk = this.#bytes.subarray(0, this.#length);
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, lineBytes));
+    const full = this.#bytes;
+    const chunk = full.subarray(0, this.#length);
+    const isSpareEnough = this.#spare !== undefined && this.#spare.length >= lineBytes;
+    this.#bytes = isSpareEnough ? this.#spare! : Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, lineBytes));
+    if (this.#reuse) this.#spare = full;
     this.#length = 0;
     return chunk;
   }

@@ -47,7 +47,8 @@ export class AppendFile {
 
   /**
    * Appends whole lines and waits until the disk has them. When it fails, or when `signal` aborts before the
-   * end, the file is as before, so that the same lines can be appended again without doubles.
+   * end, the file is as before, so that the same lines can be appended again without doubles. A chunk has been
+   * written when the next but one is asked for.
    *
    * @returns how many bytes were appended
    */

@@ -31,7 +31,7 @@ export function jsonFile(options: JsonFileOptions): PushMetricExporter {
   let busy: Promise<unknown> | undefined;
 
   async function write(batch: MetricBatch, signal: AbortSignal): Promise<void> {
-    const lines = encodeJsonLines(batch, { timestampOffset });
+    const lines = encodeJsonLines(batch, { timestampOffset, reuseBuffers: true });
     const first = lines.next();
     if (first.done) return;
     // Small exports are one chunk, whose size is known. Larger ones will be about as large as the one before.
