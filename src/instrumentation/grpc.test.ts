@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events';
+import { constants } from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -126,11 +127,30 @@ describe('every way a call can end is counted once and leaves nothing active', (
     expect(await byStatus()).toEqual({ [`${kind} CANCELLED error`]: 1 });
   });
 
-  test.each(Object.entries(kinds))('%s: the deadline passes', async (kind, start) => {
-    const { client, recorded, byStatus } = await serveGrpc(hanging(() => {}));
-    start(client, { deadline: Date.now() + 60 }).on('error', () => {});
+  test.each(Object.keys(kinds))('%s: the deadline passes', async (kind) => {
+    const { port, recorded, byStatus } = await serveGrpc(hanging(() => {}));
+    // A client that leaves it to the server: grpc-js would hang up by itself at the same moment.
+    const stream = connectRaw(port).request({
+      ...callHeaders(`/shop.Orders/${kind}`),
+      'grpc-timeout': '30m',
+    });
+    stream.resume().end(Buffer.from([0, 0, 0, 0, 0]));
     await recorded.settled('grpc', 1);
     expect(await byStatus()).toEqual({ [`${kind} DEADLINE_EXCEEDED error`]: 1 });
+  });
+
+  test.each([
+    ['long before the deadline', '1H', 'CANCELLED'],
+    ['close to the deadline', '10m', 'DEADLINE_EXCEEDED'],
+  ])('the client hangs up %s', async (_, timeout, expected) => {
+    const called = new EventEmitter();
+    const { port, recorded, byStatus } = await serveGrpc(hanging(() => called.emit('call')));
+    const arrived = once(called, 'call');
+    const stream = connectRaw(port).request({ ...callHeaders('/shop.Orders/Bidi'), 'grpc-timeout': timeout });
+    await arrived;
+    stream.close(constants.NGHTTP2_CANCEL);
+    await recorded.settled('grpc', 1);
+    expect(await byStatus()).toEqual({ [`Bidi ${expected} error`]: 1 });
   });
 
   test.each(Object.entries(kinds))('%s: the server is shut down by force', async (kind, start) => {

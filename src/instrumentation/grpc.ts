@@ -25,10 +25,10 @@ export interface GrpcInstrumentationOptions {
 const UNKNOWN_METHOD = '/_OTHER/_OTHER';
 
 /**
- * A client hangs up when its deadline passes, and its clock starts before ours by the time the headers travel
- * and ends when the reset has: one that hangs up this close to the deadline did so because of it.
+ * A client hangs up when its deadline passes. Ours is later by the time its headers took to arrive, so a client
+ * that hangs up this shortly before ours did so because of its own. The protocol does not tell the two apart.
  */
-const DEADLINE_SLACK_MS = 10;
+const DEADLINE_SLACK_MS = 20;
 
 /**
  * Measures the calls of the servers it is given to: `new Server({ interceptors: [grpcServerInterceptor()] })`.

@@ -113,6 +113,16 @@ describe('every way a request can end is counted once and leaves nothing active'
     expect(await requestsBy('http.status_code', 'status')).toEqual({ '500 error': 1 });
   });
 
+  test('the server drops the connection with most of its answer unsent', async () => {
+    const { raw, recorded, requestsBy } = await serveHttp((_, response) => {
+      response.end(Buffer.alloc(50_000_000));
+      setImmediate(() => response.destroy());
+    });
+    raw(get('/'));
+    await recorded.settled('http', 1);
+    expect(await requestsBy('http.status_code', 'status')).toEqual({ '200 error': 1 });
+  });
+
   test('the client does not read a large answer and resets', async () => {
     const { raw, requestsBy, recorded } = await serveHttp((_, response) =>
       response.end(Buffer.alloc(50_000_000)),
@@ -181,6 +191,19 @@ describe('every way a request can end is counted once and leaves nothing active'
     socket.destroy();
     await recorded.settled('http', 3);
     expect(await requestsBy('http.status_code')).toEqual({ 200: 1, 499: 2 });
+  });
+
+  test('a pipelined request whose client leaves once the one before it was answered', async () => {
+    const { server, raw, recorded, requestsBy } = await serveHttp((request, response) => {
+      if (request.url === '/b') server.emit('all here');
+      else server.once('all here', () => response.end());
+    });
+    const socket = raw(get('/a') + get('/b'));
+    await once(socket, 'data');
+    await recorded.settled('http', 1, 1);
+    socket.destroy();
+    await recorded.settled('http', 2);
+    expect(await requestsBy('http.status_code')).toEqual({ 200: 1, 499: 1 });
   });
 
   test('a connection lost with thousands of pipelined requests on it', async () => {

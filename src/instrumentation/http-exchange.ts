@@ -78,8 +78,8 @@ export class Exchange {
 
   /** The response was handed to the operating system. */
   finish(): void {
-    // Node says so as well when a reset has made the last write fail.
-    this.#isComplete = !this.#socket.errored;
+    // Node says so as well when the last write fails because the connection is gone.
+    this.#isComplete = !this.#socket.destroyed;
     this.#close();
   }
 
