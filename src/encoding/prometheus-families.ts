@@ -73,7 +73,7 @@ export function metricFamilies(
         const taken = sampleNames.find((sample) => takenBy.has(sample));
         if (taken !== undefined) {
           drop(
-            `as a ${type} it needs the name ${taken}, which ${takenBy.get(taken)} has; rename one with a View`,
+            `as a ${type} it needs the name ${taken}, which ${takenBy.get(taken)} has; rename one of them`,
           );
           continue;
         }
@@ -101,7 +101,7 @@ function familyType(metric: ExposableMetric): FamilyType {
 function exposable(metric: MetricColumns): ExposableMetric | string {
   if (metric.dataPointType === DataPointType.GAUGE) return metric;
   if (metric.dataPointType === DataPointType.EXPONENTIAL_HISTOGRAM) {
-    return 'the text format has no exponential histograms; give it explicit buckets with a View';
+    return 'the text format has no exponential histograms; give it explicit buckets';
   }
   return metric.aggregationTemporality === AggregationTemporality.DELTA
     ? 'it has delta temporality, and a scrape reads totals; collect it as cumulative'

@@ -10,8 +10,8 @@ export interface Exposition {
 }
 
 /**
- * A scraper that takes nothing for so long is given up: each one holds a collection in memory. Twice
- * the scrape timeout that Prometheus has by default, and some more.
+ * A scraper that takes nothing for so long is given up: each one holds a collection in memory. Three
+ * times the scrape timeout that Prometheus has by default.
  */
 const STALLED_MILLIS = 30_000;
 
