@@ -13,6 +13,7 @@ import { jsonAttributes, jsonMembers, jsonText, numberText, optionalText, utf8By
 import { valueWriter } from './json-value.ts';
 import { LineBuffer } from './line-buffer.ts';
 import { localTimestamp, type TimestampOffset } from './local-time.ts';
+import { MAX_TIME_BYTES, TimeColumn } from './time-column.ts';
 
 export interface JsonLinesOptions {
   /** How the offset of `timestamp` is written; default `colon`, as RFC 3339 demands. */
@@ -60,7 +61,6 @@ function* metricLines(
   );
   const beforeStart = Buffer.from(`,"resource":${resource},"start_time_unix_nano":"`);
   let beforeValue = NOTHING;
-  let start = '';
   let afterStart = NOTHING;
 
   for (let i = 0; i < metric.length; i++) {
@@ -72,7 +72,6 @@ function* metricLines(
       );
       afterStart = Buffer.from(`","time_unix_nano":"${metric.endTimes[i]}"${kindMembers(metric)}${rest}`);
     }
-    if (starts.changesAt(i)) start = String(metric.startTimes[i]);
     const attributes = attributesText(metric.attributes[i]!);
     const pointRest = value.rest(i) + exemplarsMember(metric.exemplars?.[i]);
 
@@ -82,7 +81,7 @@ function* metricLines(
       beforeAttributes.length +
       attributes.length +
       beforeStart.length +
-      start.length +
+      MAX_TIME_BYTES +
       afterStart.length +
       pointRest.length +
       END_OF_LINE.length;
@@ -92,7 +91,7 @@ function* metricLines(
     out.bytes(beforeAttributes);
     out.text(attributes);
     out.bytes(beforeStart);
-    out.text(start);
+    starts.write(out, i);
     out.bytes(afterStart);
     if (pointRest !== '') out.text(pointRest);
     out.bytes(END_OF_LINE);
@@ -105,27 +104,6 @@ const END_OF_LINE = Buffer.from('}\n');
 const attributesText = encodedForm((set: AttributeSet) =>
   utf8Bytes(jsonMembers(set.keys.map((key, i) => [key, jsonText(set.values[i])]))),
 );
-
-/** Points of one collection mostly share their times. Comparing halves costs no bigint per point. */
-class TimeColumn {
-  readonly #halves: Uint32Array;
-  #first = -1;
-  #second = -1;
-
-  constructor(times: BigUint64Array) {
-    this.#halves = new Uint32Array(times.buffer, times.byteOffset, 2 * times.length);
-  }
-
-  /** True when the time of point `i` is not that of the last point asked for. */
-  changesAt(i: number): boolean {
-    const first = this.#halves[2 * i]!;
-    const second = this.#halves[2 * i + 1]!;
-    if (first === this.#first && second === this.#second) return false;
-    this.#first = first;
-    this.#second = second;
-    return true;
-  }
-}
 
 function metricType(metric: MetricColumns): string {
   switch (metric.dataPointType) {
