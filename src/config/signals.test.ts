@@ -16,13 +16,15 @@ let files = 0;
 async function run(signal: NodeJS.Signals | undefined, mode: string, options: object = {}) {
   const jsonFilePath = join(folder, `${files++}.jsonl`);
   const settings = JSON.stringify({ jsonFilePath, handleSignals: true, ...options });
-  const child = spawn(process.execPath, [service, settings, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [service, settings, mode], { stdio: 'pipe' });
+  let said = '';
+  child.stderr.on('data', (data) => void (said += data));
   const exit = once(child, 'exit');
   await once(child.stdout, 'data');
   const start = performance.now();
   if (signal) child.kill(signal);
   const [code, endedBy] = await exit;
-  return { code, endedBy, millis: performance.now() - start, jsonFilePath };
+  return { code, endedBy, millis: performance.now() - start, said, jsonFilePath };
 }
 
 function served(file: string): unknown {
@@ -47,7 +49,10 @@ describe('handleSignals', () => {
   });
 
   test('an exporter that hangs delays the end by 5 s at the most', async () => {
-    const { endedBy, millis, jsonFilePath } = await run('SIGTERM', 'hanging-exporter', { exportTimeout: 0 });
+    const { endedBy, millis, said, jsonFilePath } = await run('SIGTERM', 'hanging-exporter', {
+      exportTimeout: 0,
+    });
+    expect(said).toContain('the last export on SIGTERM did not end within 5000 ms');
     expect(endedBy).toBe('SIGTERM');
     expect(millis).toBeGreaterThan(4_500);
     expect(millis).toBeLessThan(15_000);

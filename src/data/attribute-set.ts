@@ -1,6 +1,8 @@
 // The attributes of a series in canonical form: sorted, frozen, and the keeper of its own encoded forms.
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
 
+let nextSlot = 0;
+
 export class AttributeSet {
   /** Sorted by UTF-16 code units; `values` runs parallel. */
   readonly keys: readonly string[];
@@ -45,12 +47,11 @@ export class AttributeSet {
 
   /** @internal */
   form(slot: number, encode: (set: AttributeSet) => unknown): unknown {
-    this.#forms ??= [];
+    // Writing beyond the end of an empty array would make V8 reserve 17 slots.
+    this.#forms ??= new Array(nextSlot).fill(undefined);
     return (this.#forms[slot] ??= encode(this));
   }
 }
-
-let nextSlot = 0;
 
 /**
  * Turns an encoder of attribute sets into one that encodes each set once and then returns the kept form.

@@ -68,6 +68,7 @@ export class PrometheusMetricReader implements IMetricReader {
   #batch: Promise<MetricBatch> | undefined;
   #detected: Promise<void> | undefined;
   #server: Promise<ScrapeServer> | undefined;
+  #address: ScrapeAddress | undefined;
   #shutdown: Promise<void> | undefined;
 
   constructor(options: PrometheusMetricReaderOptions = {}) {
@@ -101,11 +102,17 @@ export class PrometheusMetricReader implements IMetricReader {
     }
     this.#server = startScrapeServer(this.handler, options);
     try {
-      return (await this.#server).address;
+      this.#address = (await this.#server).address;
+      return this.#address;
     } catch (error) {
       this.#server = undefined;
       throw error;
     }
+  }
+
+  /** Where the server of {@link listen} listens, once it does. */
+  get address(): ScrapeAddress | undefined {
+    return this.#address;
   }
 
   /** @throws Error when the reader already belongs to a provider */
