@@ -108,7 +108,9 @@ export class Exchange {
     if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT') return 408;
     if (error?.code?.startsWith('HPE_')) return 400;
     // The client hung up: in order, or by a reset that a system call came back with. 499 is what nginx writes.
-    if (this.#socket.readableEnded || error?.syscall !== undefined) return 499;
+    // ECANCELED is a write cut short because this side closed the socket.
+    const isReset = error?.syscall !== undefined && error.code !== 'ECANCELED';
+    if (isReset || this.#socket.readableEnded) return 499;
     return 500;
   }
 }
