@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { freePort, METRICS_FILE, startDemo, temporaryFolder, totalsIn } from './demo-process.ts';
+import { freePort, METRICS_FILE, startDemo, temporaryFolder, totalsIn } from './support/demo-process.ts';
 
 /** A port of its own, because demos of several tests run at the same time. */
 const start = async (folder: string, args: string[]) =>
@@ -42,7 +42,7 @@ describe.concurrent('the demo', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expectEqualTotals(stdout);
     expect(stdout).not.toContain('/old');
-    expect(readFileSync(file, 'utf8')).toMatch(new RegExp(`^${RegExp.escape(earlier)}\n{"timestamp"`));
+    expect(readFileSync(file, 'utf8').startsWith(`${earlier}\n{"timestamp"`)).toBe(true);
   });
 
   test('flushes on Ctrl-C: ends with 0 and equal totals, and every line of the file parses', async () => {
@@ -59,7 +59,7 @@ describe.concurrent('the demo', () => {
 
   test('ends with 1 and names the number that differs when someone else sends a request', async () => {
     const { printed, ended } = await start(temporaryFolder(), ['--duration=2s', '--rps=50']);
-    await fetch((await printed(/http:\S+\/orders\b/))!, { method: 'DELETE' });
+    await fetch(await printed(/http:\S+\/orders\b/), { method: 'DELETE' });
     const { code, stderr } = await ended;
     expect(code).toBe(1);
     expect(stderr).toContain('DELETE unmatched 404 success: sent 0, file 1, scraped 1');
