@@ -6,36 +6,33 @@ import { label } from './contestants.js';
 import { median, quantile } from './statistics.js';
 
 /** One benchmark: a heading and a table with a row for each contestant. */
-export function results(benchmark, contestants, rounds) {
-  const { id, title, unit, ratio, percent = false, extras = {} } = benchmark;
-  const scale = percent ? 100 : 1;
+export function results({ id, title, unit, ratio, extras = {} }, contestants, rounds) {
   const baseline = contestants.find((one) => one.isBaseline);
   const rows = contestants.map((contestant) => {
-    const of = (field) => rounds.map((round) => round.get(contestant.name)[field]);
+    const { name, target } = contestant;
+    const values = (field) => rounds.map((round) => round.get(name)[field]);
     // Within a round both ran on the same machine in the same mood, so the ratio is taken there.
-    const ratios = rounds.map(
-      (round) => (scale * round.get(contestant.name).value) / round.get(baseline.name).value,
-    );
+    const ratios = baseline && rounds.map((round) => round.get(name).value / round.get(baseline.name).value);
     return [
       label(contestant),
-      spread(of('value')),
-      ...Object.keys(extras).map((field) => spread(of(field))),
-      contestant === baseline ? '' : spread(ratios),
-      verdict(contestant.target, { value: median(of('value')), ratio: median(ratios) }),
+      spread(values('value')),
+      ...Object.keys(extras).map((field) => spread(values(field))),
+      ...(baseline ? [contestant === baseline ? '' : spread(ratios)] : []),
+      target ? verdict(target, values('value'), ratios) : '',
     ];
   });
-  const head = ['', unit, ...Object.values(extras), percent ? `${ratio}, %` : ratio, 'target'];
+  const head = ['', unit, ...Object.values(extras), ...(baseline ? [ratio] : []), 'target'];
   return `### ${id}: ${title}\n\n${table([head, ...rows])}\n\nMedian (quartiles) of ${rounds.length} rounds.\n`;
 }
 
-function verdict(target, { value, ratio }) {
-  if (target?.ratioAtLeast !== undefined) {
-    return `ratio >= ${target.ratioAtLeast}: ${ratio >= target.ratioAtLeast ? 'met' : 'missed'}`;
-  }
-  if (target?.valueAtMost !== undefined) {
-    return `<= ${target.valueAtMost}: ${value <= target.valueAtMost ? 'met' : 'missed'}`;
-  }
-  return '';
+function verdict({ valueAtMost, valueAtLeast, ratioAtLeast }, values, ratios) {
+  const [text, isMet] =
+    valueAtMost !== undefined
+      ? [`<= ${valueAtMost}`, median(values) <= valueAtMost]
+      : valueAtLeast !== undefined
+        ? [`>= ${valueAtLeast}`, median(values) >= valueAtLeast]
+        : [`ratio >= ${ratioAtLeast}`, median(ratios) >= ratioAtLeast];
+  return `${text}: ${isMet ? 'met' : 'missed'}`;
 }
 
 function spread(values) {

@@ -1,107 +1,98 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { meterline, openTelemetry, prometheusClient } from '../subjects.js';
-import { BOUNDARIES } from '../workload.js';
+import { httpLoad } from '../http-load.js';
+import { median } from '../statistics.js';
+
+/** Short, so that the two servers of a pair meet the same neighbours on the machine. */
+const WINDOW_MS = 60;
+const PAIRS = 12;
+const QUICK_PAIRS = 3;
+
+/** Half a second for each server, in turn like the rest: the load generator warms up with them. */
+const WARM_UP_PAIRS = 8;
 
 export default {
   id: 'P7',
   title: '`node:http` hello world, 5 metrics on / off (OpenTelemetry: its one duration histogram)',
-  unit: 'requests per second of server CPU',
-  ratio: 'kept of off',
-  percent: true,
-  rounds: 11,
-  extras: { perSecond: 'requests/s', busy: 'server busy, cores' },
+  unit: 'capacity kept, %',
+  extras: {
+    clock: 'throughput kept by the clock, %',
+    off: 'off, µs of CPU a request',
+    on: 'on, µs of CPU a request',
+  },
   contestants: [
-    { name: 'off', isBaseline: true, run: (options) => throughput(http(), hello, undefined, options) },
-    { name: 'meterline', package: 'meterline', run: instrumented, target: { ratioAtLeast: 95 } },
+    { name: 'off', run: (options) => kept('off', options) },
+    {
+      name: 'meterline',
+      package: 'meterline',
+      run: (options) => kept('meterline', options),
+      target: { valueAtLeast: 95 },
+    },
     {
       name: '@prometheus-io/client',
       package: '@prometheus-io/client',
-      run: middleware('@prometheus-io/client'),
+      run: (options) => kept('@prometheus-io/client', options),
     },
-    { name: 'prom-client', package: 'prom-client', run: middleware('prom-client') },
+    { name: 'prom-client', package: 'prom-client', run: (options) => kept('prom-client', options) },
     {
       name: '@opentelemetry/instrumentation-http',
       package: '@opentelemetry/instrumentation-http',
-      run: patched,
+      run: (options) => kept('@opentelemetry/instrumentation-http', options),
     },
   ],
 };
 
-function hello(_request, response) {
-  response.setHeader('content-length', '11');
-  response.end('hello world');
-}
-
-async function instrumented(options) {
-  const { provider, recorded } = await meterline();
-  const { instrumentHttp } = await import('../../dist/instrumentation/http.js');
-  instrumentHttp({ meterProvider: provider, route: () => '/' });
-  return throughput(http(), hello, recorded, options);
-}
-
-async function patched(options) {
-  const { provider, recorded } = await openTelemetry();
-  const { HttpInstrumentation } = await import('@opentelemetry/instrumentation-http');
-  new HttpInstrumentation().setMeterProvider(provider);
-  return throughput(http(), hello, recorded, options);
-}
-
-/** The usual hand-written middleware, with the same five metrics as Meterline's instrumentation. */
-function middleware(name) {
-  return async (options) => {
-    const { counter, gauge, histogram, recorded } = await prometheusClient(name);
-    const labelNames = ['method', 'route', 'code', 'status'];
-    const requests = counter({ name: 'http_requests_total', labelNames });
-    const duration = histogram({ name: 'http_duration_seconds', labelNames, buckets: BOUNDARIES });
-    const buckets = [100, 1_000, 10_000, 100_000, 1_000_000];
-    const requestSize = histogram({ name: 'http_request_size_bytes', labelNames, buckets });
-    const responseSize = histogram({ name: 'http_response_size_bytes', labelNames, buckets });
-    const active = gauge({ name: 'http_active_requests' });
-    const handler = (request, response) => {
-      active.inc();
-      const stop = duration.startTimer();
-      response.on('finish', () => {
-        const { statusCode } = response;
-        const status = statusCode >= 500 ? 'error' : 'success';
-        const labels = { method: request.method, route: '/', code: statusCode, status };
-        requests.inc(labels);
-        stop(labels);
-        requestSize.observe(labels, Number(request.headers['content-length'] ?? 0));
-        responseSize.observe(labels, Number(response.getHeader('content-length') ?? 0));
-        active.dec();
-      });
-      hello(request, response);
-    };
-    return throughput(http(), handler, recorded, options);
+/**
+ * Loads a plain and an instrumented server in turn. A server is one thread: at full load it answers as many requests
+ * as its CPU time allows, so CPU time per request gives its capacity, and no neighbour can take it away.
+ */
+async function kept(name, { quick }) {
+  const off = await startServer('off');
+  const on = await startServer(name);
+  const plain = [];
+  const instrumented = [];
+  for (let i = 0; i < WARM_UP_PAIRS + (quick ? QUICK_PAIRS : PAIRS); i++) {
+    const order = i % 2 === 0 ? [off, on] : [on, off];
+    for (const server of order) (server === off ? plain : instrumented).push(await server.window(WINDOW_MS));
+  }
+  plain.splice(0, WARM_UP_PAIRS);
+  instrumented.splice(0, WARM_UP_PAIRS);
+  await on.check();
+  const share = (field) => 100 * median(plain.map((one, i) => one[field] / instrumented[i][field]));
+  return {
+    value: share('cpuMicros'),
+    clock: share('micros'),
+    off: median(plain.map(({ cpuMicros }) => cpuMicros)),
+    on: median(instrumented.map(({ cpuMicros }) => cpuMicros)),
   };
 }
 
-/** Loaded after the instrumentation, which patches what `require` returns. */
-function http() {
-  return createRequire(import.meta.url)('node:http');
-}
-
-/**
- * A server that is one thread at full load answers as many requests as its CPU time allows. The CPU time is what
- * a neighbour on the machine cannot take, so it gives the figure that counts; beside it stand the requests per
- * second of the clock, which say the same when the server was busy all the time.
- */
-async function throughput({ createServer }, handler, recorded, { quick }) {
-  const server = createServer(handler).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const load = fork(fileURLToPath(new URL('../http-load.js', import.meta.url)));
-  load.once('exit', (code) => {
-    if (code !== 0) throw new Error(`the load ended with code ${code}`);
+async function startServer(name) {
+  const server = fork(fileURLToPath(new URL('../http-server.js', import.meta.url)), [name]);
+  server.once('exit', (code) => {
+    throw new Error(`the server with ${name} ended with code ${code}`);
   });
-  load.send({ port: server.address().port, warmUpMs: 600, measureMs: quick ? 500 : 1_000 });
-  await once(load, 'message');
-  const cpuBefore = process.cpuUsage();
-  const [{ requests, seconds }] = await once(load, 'message');
-  const { user, system } = process.cpuUsage(cpuBefore);
-  if (recorded && (await recorded()) < requests) throw new Error('fewer measurements than requests');
-  const cpuSeconds = (user + system) / 1e6;
-  return { value: requests / cpuSeconds, perSecond: requests / seconds, busy: cpuSeconds / seconds };
+  const [port] = await once(server, 'message');
+  const load = await httpLoad(port);
+  let requests = 0;
+  const ask = async (what) => {
+    server.send(what);
+    return (await once(server, 'message'))[0];
+  };
+  return {
+    /** Time per request, by the clock and of CPU. */
+    async window(millis) {
+      const cpuBefore = await ask('cpu');
+      const start = performance.now();
+      const count = await load(millis);
+      const micros = 1_000 * (performance.now() - start);
+      requests += count;
+      return { micros: micros / count, cpuMicros: ((await ask('cpu')) - cpuBefore) / count };
+    },
+    async check() {
+      const recorded = await ask('recorded');
+      if (name !== 'off' && recorded < requests) throw new Error(`${recorded} of ${requests} were recorded`);
+    },
+  };
 }
