@@ -1,4 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -141,6 +149,21 @@ describe('startMetrics', () => {
     await handle!.forceFlush();
     expect(await scrape(handle!)).toContain('c_total{otel_scope_name="m"} 1');
     expect(logs).toEqual([expect.stringContaining(notAFolder)]);
+  });
+
+  test('a full disk is said once a minute, costs the file only, and writing resumes by itself', async () => {
+    const file = join(folder, 'full.jsonl');
+    symlinkSync('/dev/full', file);
+    start({ jsonFilePath: file, exportInterval: 20 });
+    metrics.getMeter('m').createCounter('c').add(1);
+    await vi.waitUntil(() => logs.length > 0);
+    unlinkSync(file);
+    await vi.waitUntil(() => existsSync(file) && readFileSync(file, 'utf8').split('\n').length > 3);
+    await handle!.shutdown();
+    expect(lines(file)[0]).toMatchObject({ metric_name: 'c', value: 1 });
+    expect(logs).toEqual([
+      `meterline: an export failed: [IO] cannot write ${file} (ENOSPC): free disk space; writing then resumes by itself`,
+    ]);
   });
 
   test.each([

@@ -6,7 +6,7 @@ import type { MetricBatch } from '../data/metric-batch.ts';
 import { encodeJsonLines } from '../encoding/json-lines.ts';
 import { sliced } from '../net/time-slice.ts';
 import { AppendFile } from './append-file.ts';
-import { errnoOf, fileError } from './file-error.ts';
+import { fileError } from './file-error.ts';
 import { type JsonFileOptions, validJsonFileOptions } from './json-file-options.ts';
 import { RotatedFiles } from './rotated-files.ts';
 
@@ -68,9 +68,8 @@ export function jsonFile(options: JsonFileOptions): PushMetricExporter {
     try {
       await writing;
     } catch (error) {
-      const failure = fileError(path, error);
-      if (failure.code === 'IO') report('error', `json-file:${path}:${errnoOf(error)}`, failure.message);
-      throw failure;
+      // Whoever called reports it; a second message would say the same.
+      throw fileError(path, error);
     }
   }
 

@@ -53,7 +53,7 @@ export function instrumentHttp(options: HttpInstrumentationOptions = {}): HttpIn
   const onStart = (message: unknown) => {
     const { request, response, socket, server } = message as RequestStart;
     try {
-      if (isMarked(server) || isIgnored(request)) return;
+      if (isMarked(server) || Exchange.of(response) || isIgnored(request)) return;
       const current = instruments();
       new Exchange(request, response, socket, current, onClose);
       current.active.add(1);
