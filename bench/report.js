@@ -1,6 +1,6 @@
 // Medians, ratios and verdicts, as Markdown that also reads well in a terminal.
 import { writeFileSync } from 'node:fs';
-import { cpus, platform, release, totalmem } from 'node:os';
+import { arch, cpus, platform, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { label } from './contestants.js';
 import { median, quantile } from './statistics.js';
@@ -60,7 +60,7 @@ export function writePage(node, sections) {
 Written by \`npm run bench -- --write\`; edit \`bench/\` instead.
 
 - Date: ${new Date().toISOString().slice(0, 10)}
-- Machine: ${cpus().length} x ${cpu.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${release()}
+- Machine: ${cpus().length} x ${cpu.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}
 - Node ${node.version}; the versions of all contestants are in the tables
 
 Every contestant runs in a fresh process per round, all of them in each round, in alternating order. Ratios are

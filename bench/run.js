@@ -41,7 +41,8 @@ for (const benchmark of chosen) {
 if (options.write) console.log(`\nwritten: ${writePage(node, sections)}`);
 
 function matches(id, name) {
-  return id === name.toUpperCase() || id.startsWith(`${name.toUpperCase()}-`);
+  const [whole, wanted] = [id.toLowerCase(), name.toLowerCase()];
+  return whole === wanted || whole.startsWith(`${wanted}-`);
 }
 
 function fail(message) {
