@@ -1,6 +1,7 @@
 // `npm run demo` as its users run it. Needs the build.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { freePort, METRICS_FILE, startDemo, temporaryFolder, totalsIn } from './support/demo-process.ts';
 
@@ -49,6 +50,9 @@ describe.concurrent('the demo', () => {
     const folder = temporaryFolder();
     const { child, printed, ended } = await start(folder, ['--duration=60s', '--rps=150']);
     await printed(/[1-9]\d+ requests, [1-9]/);
+    child.kill('SIGINT');
+    // npm passes on what the terminal has sent to all; sent at once, the two would arrive as one.
+    await setTimeout(10);
     child.kill('SIGINT');
     const { code, stdout, stderr } = await ended;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -21,8 +21,17 @@ const SETTLE_MILLIS = 5_000;
 /** @typedef {import('./load.js').Result} Result */
 
 const interrupted = new AbortController();
-// Once each: a second Ctrl-C ends the demo at once, and its children with it.
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => interrupted.abort());
+let interruptedAt = 0;
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, onSignal);
+
+/** Ends the load; a second Ctrl-C ends everything at once. */
+function onSignal() {
+  if (!interrupted.signal.aborted) {
+    interruptedAt = performance.now();
+    interrupted.abort();
+    // What npm passes on may have come from the terminal already: that is one Ctrl-C, not two.
+  } else if (performance.now() - interruptedAt > 500) process.exit(130);
+}
 
 /** @param {import('./demo/arguments.js').Options} options */
 async function demo({ durationMillis, rps, port, lingerMillis }) {
