@@ -73,9 +73,31 @@ export class AttributeInterner {
       shape = step;
       values[count++] = value;
     }
-    const { schema, order } = shape;
+    return this.#setOf(shape, count);
+  }
+
+  /** Like {@link find}, for the attributes whose key is kept. */
+  findKept(attributes: Attributes, keeps: (key: string) => boolean): AttributeSet | undefined {
+    const values = this.#values;
+    let shape = this.#root;
+    let count = 0;
+    for (const key in attributes) {
+      if (!keeps(key)) continue;
+      const value = attributes[key];
+      if (value === undefined) continue;
+      let step = shape.longer;
+      while (step !== undefined && step.key !== key) step = step.next;
+      if (step === undefined) return undefined;
+      shape = step;
+      values[count++] = value;
+    }
+    return this.#setOf(shape, count);
+  }
+
+  #setOf({ schema, order }: Shape, count: number): AttributeSet | undefined {
     if (schema === undefined) return undefined;
     if (count === 0) return schema.empty;
+    const values = this.#values;
     let branch: Branch = schema.root;
     for (let i = 0; i < count; i++) {
       const found = branch.get(values[order[i]!] as AttributeValue);

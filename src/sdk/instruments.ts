@@ -1,28 +1,44 @@
 // The synchronous instruments of the OpenTelemetry API, with `bind` on top of it.
 import type * as api from '@opentelemetry/api';
-import type { Attributes } from '@opentelemetry/api';
-import type { BoundSeries, Recorder } from './recorder.ts';
+import type { Attributes, Context } from '@opentelemetry/api';
+import { bind } from './bound-series.ts';
+import type { Recorder } from './recorder.ts';
 
 /** A counter with its attributes resolved: a few nanoseconds a call, no look-up, no allocation. */
 export interface BoundCounter {
-  /** Adds a value that is not negative. */
-  add(value: number): void;
+  /**
+   * Adds a value that is not negative.
+   *
+   * @param context where to look for the span of an exemplar; default: the active context
+   */
+  add(value: number, context?: Context): void;
 }
 
 /** An up-down counter with its attributes resolved. */
 export interface BoundUpDownCounter {
-  add(value: number): void;
+  add(value: number, context?: Context): void;
 }
 
 /** A histogram with its attributes resolved. */
 export interface BoundHistogram {
   /** Records a value that is not negative. */
-  record(value: number): void;
+  record(value: number, context?: Context): void;
 }
 
 /** A gauge with its attributes resolved. */
 export interface BoundGauge {
-  record(value: number): void;
+  record(value: number, context?: Context): void;
+}
+
+/** What synchronous instruments have beyond the API of OpenTelemetry. */
+interface Extensions<T extends Attributes> {
+  /**
+   * Ends the series of these attributes: it is no longer exported and its memory is freed. Recorded again, it starts
+   * anew.
+   */
+  remove(attributes?: T): void;
+  /** Whether any reader keeps what is recorded; false lets you skip costly measuring. */
+  enabled(): boolean;
 }
 
 class Adder implements api.Counter, api.UpDownCounter {
@@ -32,12 +48,20 @@ class Adder implements api.Counter, api.UpDownCounter {
     this.#recorder = recorder;
   }
 
-  add(value: number, attributes?: Attributes): void {
-    this.#recorder.record(value, attributes);
+  add(value: number, attributes?: Attributes, context?: Context): void {
+    this.#recorder.record(value, attributes, context);
   }
 
   bind(attributes?: Attributes): BoundCounter {
-    return new BoundAdder(this.#recorder.bind(attributes));
+    return bind(this.#recorder, attributes);
+  }
+
+  remove(attributes?: Attributes): void {
+    this.#recorder.remove(attributes);
+  }
+
+  enabled(): boolean {
+    return this.#recorder.streams.length > 0;
   }
 }
 
@@ -48,47 +72,45 @@ class Recording implements api.Histogram, api.Gauge {
     this.#recorder = recorder;
   }
 
-  record(value: number, attributes?: Attributes): void {
-    this.#recorder.record(value, attributes);
+  record(value: number, attributes?: Attributes, context?: Context): void {
+    this.#recorder.record(value, attributes, context);
   }
 
   bind(attributes?: Attributes): BoundHistogram {
-    return this.#recorder.bind(attributes);
-  }
-}
-
-class BoundAdder implements BoundCounter {
-  readonly #series: BoundSeries;
-
-  constructor(series: BoundSeries) {
-    this.#series = series;
+    return bind(this.#recorder, attributes);
   }
 
-  add(value: number): void {
-    this.#series.record(value);
+  remove(attributes?: Attributes): void {
+    this.#recorder.remove(attributes);
+  }
+
+  enabled(): boolean {
+    return this.#recorder.streams.length > 0;
   }
 }
 
 /**
  * A sum that only grows. Negative, NaN and infinite values are reported and left out.
  */
-export interface Counter<T extends Attributes = Attributes> extends api.Counter<T> {
+export interface Counter<T extends Attributes = Attributes> extends api.Counter<T>, Extensions<T> {
   /** Resolves the attributes once; the handle stays valid for the life of the instrument. */
   bind(attributes?: T): BoundCounter;
 }
 
 /** A sum that goes up and down. */
-export interface UpDownCounter<T extends Attributes = Attributes> extends api.UpDownCounter<T> {
+export interface UpDownCounter<T extends Attributes = Attributes>
+  extends api.UpDownCounter<T>,
+    Extensions<T> {
   bind(attributes?: T): BoundUpDownCounter;
 }
 
 /** A distribution of values that are not negative. */
-export interface Histogram<T extends Attributes = Attributes> extends api.Histogram<T> {
+export interface Histogram<T extends Attributes = Attributes> extends api.Histogram<T>, Extensions<T> {
   bind(attributes?: T): BoundHistogram;
 }
 
 /** The latest of the values recorded. */
-export interface Gauge<T extends Attributes = Attributes> extends api.Gauge<T> {
+export interface Gauge<T extends Attributes = Attributes> extends api.Gauge<T>, Extensions<T> {
   bind(attributes?: T): BoundGauge;
 }
 

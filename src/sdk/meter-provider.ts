@@ -4,15 +4,18 @@ import type * as api from '@opentelemetry/api';
 import type { Attributes, MeterOptions } from '@opentelemetry/api';
 import { AttributeSet } from '../data/attribute-set.ts';
 import { report } from '../data/diagnostics.ts';
+import { ConfigError } from '../data/errors.ts';
 import { bounded } from '../data/exporter.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
 import type { IMetricReader, ReaderCallOptions } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
 import { AttributeInterner } from './attribute-interner.ts';
 import { defaultResource } from './default-resource.ts';
+import { EXEMPLAR_FILTERS, type ExemplarFilter } from './exemplars/exemplar-filter.ts';
 import { Meter } from './meter.ts';
 import { Callbacks } from './observables.ts';
 import { Pipeline } from './pipeline.ts';
+import { type ViewOptions, view } from './view.ts';
 
 export interface MeterProviderOptions {
   /**
@@ -20,6 +23,21 @@ export interface MeterProviderOptions {
    * `telemetry.sdk.*` attributes.
    */
   resource?: Resource;
+  /**
+   * How instruments become streams, for all readers. An instrument that several Views match becomes several streams; one
+   * that none matches is exported as it is.
+   */
+  views?: ViewOptions[];
+  /**
+   * Which measurements may become exemplars. Default `trace_based`: those made in a sampled span, as
+   * specified. An exemplar also carries the attributes that Views remove.
+   */
+  exemplarFilter?: ExemplarFilter;
+  /**
+   * Milliseconds after which a gauge series that is not recorded to is no longer exported, and forgotten. Default: never.
+   * Counters and histograms never end by this, because they would start at zero again; see `idleTimeoutMillis` of Views.
+   */
+  gaugeIdleTimeoutMillis?: number;
   /** Each gets its own view of every instrument, with its own temporality and limits. Default: none. */
   readers?: IMetricReader[];
 }
@@ -34,11 +52,26 @@ export class MeterProvider implements api.MeterProvider {
   readonly #meters = new Map<string, Meter>();
   #shutdown: Promise<void> | undefined;
 
-  /** @throws Error when a reader already belongs to a provider */
+  readonly #exemplarFilter: ExemplarFilter;
+
+  /** @throws ConfigError when an option cannot work; Error when a reader already belongs to a provider */
   constructor(options: MeterProviderOptions = {}) {
     const resource = options.resource ?? defaultResource();
+    const { exemplarFilter = 'trace_based' } = options;
+    if (!EXEMPLAR_FILTERS.includes(exemplarFilter)) {
+      throw new ConfigError(
+        `exemplarFilter is ${String(exemplarFilter)}; use one of ${EXEMPLAR_FILTERS.join(', ')}`,
+      );
+    }
+    this.#exemplarFilter = exemplarFilter;
+    const shared = {
+      resource,
+      interner: this.#interner,
+      views: (options.views ?? []).map(view),
+      gaugeIdleTimeoutMillis: options.gaugeIdleTimeoutMillis,
+    };
     this.#readers = [...(options.readers ?? [])];
-    this.#pipelines = this.#readers.map((reader, i) => new Pipeline(i, reader, resource, this.#interner));
+    this.#pipelines = this.#readers.map((reader, i) => new Pipeline(i, reader, shared));
     this.#readers.forEach((reader, i) => void reader.setMetricProducer(this.#pipelines[i]!));
   }
 
@@ -49,7 +82,7 @@ export class MeterProvider implements api.MeterProvider {
   getMeter(name: string, version?: string, options?: MeterOptions & { attributes?: Attributes }): Meter {
     if (this.#shutdown) {
       report('warn', 'meter-after-shutdown', 'a meter was asked for after shutdown; it records nothing');
-      return new Meter({ scope: { name: '' }, callbacks: new Callbacks() }, [], this.#interner);
+      return new Meter({ scope: { name: '' }, callbacks: new Callbacks() }, [], this.#interner, 'always_off');
     }
     if (typeof name !== 'string' || name === '') {
       report(
@@ -74,7 +107,12 @@ export class MeterProvider implements api.MeterProvider {
     ]);
     let meter = this.#meters.get(key);
     if (meter === undefined) {
-      meter = new Meter({ scope, callbacks: new Callbacks() }, this.#pipelines, this.#interner);
+      meter = new Meter(
+        { scope, callbacks: new Callbacks() },
+        this.#pipelines,
+        this.#interner,
+        this.#exemplarFilter,
+      );
       this.#meters.set(key, meter);
     }
     return meter;

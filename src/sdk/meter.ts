@@ -6,6 +6,7 @@ import { report } from '../data/diagnostics.ts';
 import { InstrumentType } from '../data/metric-data.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { shown } from './attribute-value.ts';
+import type { ExemplarFilter } from './exemplars/exemplar-filter.ts';
 import { describeInstrument, type InstrumentDescriptor, isIdentical } from './instrument-descriptor.ts';
 import {
   adder,
@@ -30,14 +31,21 @@ export class Meter implements api.Meter {
   readonly #scope: Scope;
   readonly #pipelines: readonly Pipeline[];
   readonly #interner: AttributeInterner;
+  readonly #exemplarFilter: ExemplarFilter;
   /** By lower-case name: names that differ in case only are the same name. */
   readonly #registered = new Map<string, Registered[]>();
   readonly #recorders: Recorder[] = [];
 
-  constructor(scope: Scope, pipelines: readonly Pipeline[], interner: AttributeInterner) {
+  constructor(
+    scope: Scope,
+    pipelines: readonly Pipeline[],
+    interner: AttributeInterner,
+    exemplarFilter: ExemplarFilter,
+  ) {
     this.#scope = scope;
     this.#pipelines = pipelines;
     this.#interner = interner;
+    this.#exemplarFilter = exemplarFilter;
   }
 
   createCounter<T extends Attributes = Attributes>(name: string, options?: api.MetricOptions): Counter<T> {
@@ -103,8 +111,8 @@ export class Meter implements api.Meter {
     wrap: (recorder: Recorder) => I,
   ): I {
     return this.#register(describeInstrument(type, name, options), (descriptor) => {
-      const streams = this.#pipelines.flatMap((pipeline) => pipeline.sync(this.#scope, descriptor) ?? []);
-      const recorder = new Recorder(descriptor, streams, this.#interner);
+      const streams = this.#pipelines.flatMap((pipeline) => pipeline.sync(this.#scope, descriptor));
+      const recorder = new Recorder(descriptor, streams, this.#interner, this.#exemplarFilter);
       this.#recorders.push(recorder);
       return { streams, instrument: wrap(recorder) };
     });
@@ -113,13 +121,10 @@ export class Meter implements api.Meter {
   #async(type: InstrumentType, name: string, options: api.MetricOptions | undefined): ObservableInstrument {
     return this.#register(describeInstrument(type, name, options), (descriptor) => {
       const streams = new Map(
-        this.#pipelines.flatMap((pipeline, reader) => {
-          const stream = pipeline.async(this.#scope, descriptor);
-          return stream ? [[reader, stream]] : [];
-        }),
+        this.#pipelines.map((pipeline, reader) => [reader, pipeline.async(this.#scope, descriptor)]),
       );
-      const instrument = new ObservableInstrument(descriptor, streams, this.#interner, this.#scope.callbacks);
-      return { streams: [...streams.values()], instrument };
+      const instrument = new ObservableInstrument(descriptor, streams, this.#scope.callbacks);
+      return { streams: [...streams.values()].flat(), instrument };
     });
   }
 
@@ -143,7 +148,6 @@ export class Meter implements api.Meter {
       reuse(known, descriptor);
       return known.instrument as I;
     }
-    if (first) reportConflict(first, descriptor);
     const own = first ? { ...descriptor, name: first.name } : descriptor;
     const created = create(own);
     this.#registered.set(key, [...sameName, { descriptor: own, ...created }]);
@@ -154,7 +158,8 @@ export class Meter implements api.Meter {
 /** The longer description stands, the first advice stands; both as the specification has it. */
 function reuse(known: Registered, descriptor: InstrumentDescriptor): void {
   const { name, description, advice } = known.descriptor;
-  if (descriptor.description !== description) {
+  const streams = known.streams.filter((stream) => !stream.isDescribedByView);
+  if (descriptor.description !== description && streams.length > 0) {
     report(
       'warn',
       `instrument-description:${name}`,
@@ -162,7 +167,9 @@ function reuse(known: Registered, descriptor: InstrumentDescriptor): void {
     );
     if (descriptor.description.length > description.length) {
       known.descriptor = { ...known.descriptor, description: descriptor.description };
-      for (const stream of known.streams) stream.descriptor = known.descriptor;
+      for (const stream of streams) {
+        stream.descriptor = { ...stream.descriptor, description: descriptor.description };
+      }
     }
   }
   const given = descriptor.advice.explicitBucketBoundaries;
@@ -173,15 +180,4 @@ function reuse(known: Registered, descriptor: InstrumentDescriptor): void {
       `instrument ${name} was created with different bucket boundaries; those given first are used`,
     );
   }
-}
-
-function reportConflict(first: InstrumentDescriptor, second: InstrumentDescriptor): void {
-  const shape = ({ type, unit, valueType }: InstrumentDescriptor) =>
-    `${type} of ${valueType === 0 ? 'integers' : 'doubles'}${unit ? ` in ${unit}` : ''}`;
-  report(
-    'warn',
-    `instrument-conflict:${first.name}`,
-    `instrument ${first.name} was created as ${shape(first)} and again as ${shape(second)}; both are exported under ` +
-      'one name, which backends cannot tell apart: give one of them another name',
-  );
 }

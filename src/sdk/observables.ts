@@ -9,7 +9,6 @@ import type {
 } from '@opentelemetry/api';
 import { report } from '../data/diagnostics.ts';
 import { bounded } from '../data/exporter.ts';
-import type { AttributeInterner } from './attribute-interner.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 import { type ValueRule, valueRule } from './measurement.ts';
 import type { AsyncStream } from './stream.ts';
@@ -18,20 +17,17 @@ import type { AsyncStream } from './stream.ts';
 export class ObservableInstrument implements Observable {
   readonly descriptor: InstrumentDescriptor;
   readonly callbacks: Callbacks;
-  readonly #interner: AttributeInterner;
   readonly #rule: ValueRule;
   /** Keyed by the reader's place in the provider: a round of one reader must not reach the others. */
-  readonly #streams: ReadonlyMap<number, AsyncStream>;
+  readonly #streams: ReadonlyMap<number, readonly AsyncStream[]>;
 
   constructor(
     descriptor: InstrumentDescriptor,
-    streams: ReadonlyMap<number, AsyncStream>,
-    interner: AttributeInterner,
+    streams: ReadonlyMap<number, readonly AsyncStream[]>,
     callbacks: Callbacks,
   ) {
     this.descriptor = descriptor;
     this.#streams = streams;
-    this.#interner = interner;
     this.callbacks = callbacks;
     this.#rule = valueRule(descriptor);
   }
@@ -52,11 +48,11 @@ export class ObservableInstrument implements Observable {
   observe(reader: number, given: number, attributes: Attributes = {}): void {
     const value = this.#rule.convert(given);
     if (value === undefined) return;
-    this.#streams.get(reader)?.observe(value, attributes, this.#interner.find(attributes));
+    for (const stream of this.#streams.get(reader) ?? []) stream.observe(value, attributes);
   }
 
   fail(reader: number): void {
-    this.#streams.get(reader)?.fail();
+    for (const stream of this.#streams.get(reader) ?? []) stream.fail();
   }
 }
 

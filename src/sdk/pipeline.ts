@@ -1,11 +1,14 @@
 // A reader's side of a provider: its own streams of every instrument, and their collection.
-
+import { type AggregationOption, AggregationType } from '../data/aggregation-option.ts';
 import { report } from '../data/diagnostics.ts';
 import { bounded } from '../data/exporter.ts';
-import type { MetricBatch } from '../data/metric-batch.ts';
-import { MetricBatch as Batch } from '../data/metric-batch.ts';
-import type { InstrumentationScope } from '../data/metric-data.ts';
-import { AggregationTemporality } from '../data/metric-data.ts';
+import { MetricBatch } from '../data/metric-batch.ts';
+import {
+  AggregationTemporality,
+  type InstrumentationScope,
+  InstrumentType,
+  type MetricDescriptor,
+} from '../data/metric-data.ts';
 import type {
   CollectionResult,
   IMetricReader,
@@ -13,14 +16,17 @@ import type {
   MetricProducer,
 } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
-import { chooseAggregator } from './aggregation/choose-aggregator.ts';
+import { aggregationProblem, chooseAggregator, isCompatible } from './aggregation/choose-aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { reportCardinality } from './cardinality-report.ts';
 import { now } from './clock.ts';
+import { findRegistry } from './exemplars/exemplar-filter.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 import type { Callbacks } from './observables.ts';
 import { SeriesTable } from './series-table.ts';
-import { AsyncStream, type Stream, SyncStream } from './stream.ts';
+import { AsyncStream, type Stream, type StreamOptions, SyncStream } from './stream.ts';
+import { StreamNames } from './stream-names.ts';
+import type { View } from './view.ts';
 
 /** OTel metrics SDK, "Cardinality limits". */
 export const DEFAULT_CARDINALITY_LIMIT = 2000;
@@ -35,60 +41,120 @@ export interface Scope {
   readonly callbacks: Callbacks;
 }
 
+/** What all pipelines of a provider have in common. */
+export interface ProviderState {
+  readonly resource: Resource;
+  readonly interner: AttributeInterner;
+  readonly views: readonly View[];
+  readonly gaugeIdleTimeoutMillis: number | undefined;
+}
+
+const OBSERVABLE = new Set<InstrumentType>([
+  InstrumentType.OBSERVABLE_COUNTER,
+  InstrumentType.OBSERVABLE_GAUGE,
+  InstrumentType.OBSERVABLE_UP_DOWN_COUNTER,
+]);
+
 export class Pipeline implements MetricProducer {
   readonly #index: number;
   readonly #reader: IMetricReader;
-  readonly #resource: Resource;
-  readonly #interner: AttributeInterner;
+  readonly #state: ProviderState;
   readonly #streams = new Map<Scope, Stream[]>();
+  readonly #names = new StreamNames();
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(index: number, reader: IMetricReader, resource: Resource, interner: AttributeInterner) {
+  constructor(index: number, reader: IMetricReader, state: ProviderState) {
     this.#index = index;
     this.#reader = reader;
-    this.#resource = resource;
-    this.#interner = interner;
+    this.#state = state;
   }
 
-  /** The stream of a synchronous instrument, or undefined when this reader drops it. */
-  sync(scope: Scope, instrument: InstrumentDescriptor): SyncStream | undefined {
-    return this.#open(scope, instrument, SyncStream);
+  /** The streams of a synchronous instrument; none when this reader drops it. */
+  sync(scope: Scope, instrument: InstrumentDescriptor): SyncStream[] {
+    return this.#open(scope, instrument, (options) => new SyncStream(options));
   }
 
-  /** The stream of an observable instrument, or undefined when this reader drops it. */
-  async(scope: Scope, instrument: InstrumentDescriptor): AsyncStream | undefined {
-    return this.#open(scope, instrument, AsyncStream);
+  /** The streams of an observable instrument; none when this reader drops it. */
+  async(scope: Scope, instrument: InstrumentDescriptor): AsyncStream[] {
+    return this.#open(scope, instrument, (options) => new AsyncStream(options));
   }
 
   #open<S extends Stream>(
     scope: Scope,
     instrument: InstrumentDescriptor,
-    StreamKind: new (
-      descriptor: InstrumentDescriptor,
-      temporality: AggregationTemporality,
-      table: SeriesTable,
-    ) => S,
-  ): S | undefined {
-    const { type, name } = instrument;
+    create: (options: StreamOptions) => S,
+  ): S[] {
+    const matching = this.#state.views.filter(
+      (view) => view.matches(instrument, scope.scope) && this.#isUsable(view.aggregation, instrument),
+    );
+    const views = matching.length > 0 ? matching : [undefined];
+    return views.flatMap((view) => {
+      const options = this.#streamOptions(instrument, view);
+      if (options === undefined) return [];
+      this.#names.add(scope, options.descriptor, instrument);
+      const stream = create(options);
+      const siblings = this.#streams.get(scope);
+      if (siblings) siblings.push(stream);
+      else this.#streams.set(scope, [stream]);
+      return stream;
+    });
+  }
+
+  /** Undefined when the stream is dropped. */
+  #streamOptions(instrument: InstrumentDescriptor, view: View | undefined): StreamOptions | undefined {
+    const { type } = instrument;
+    const { interner, gaugeIdleTimeoutMillis } = this.#state;
     const temporality = this.#reader.selectAggregationTemporality(type);
-    const aggregator = chooseAggregator(instrument, this.#reader.selectAggregation(type), temporality);
+    const readers = this.#reader.selectAggregation(type);
+    const fallback = this.#isUsable(readers, instrument)
+      ? readers
+      : { type: AggregationType.DEFAULT as const };
+    const aggregator = chooseAggregator(instrument, view?.aggregation ?? fallback, temporality);
     if (aggregator === undefined) return undefined;
-    const limit = this.#reader.selectCardinalityLimit?.(type) ?? DEFAULT_CARDINALITY_LIMIT;
+    const descriptor: MetricDescriptor = {
+      name: view?.name ?? instrument.name,
+      description: view?.description ?? instrument.description,
+      unit: instrument.unit,
+      valueType: instrument.valueType,
+    };
+    const limit =
+      view?.cardinalityLimit ?? this.#reader.selectCardinalityLimit?.(type) ?? DEFAULT_CARDINALITY_LIMIT;
     let isReported = false;
-    const table = new SeriesTable(aggregator, this.#interner, {
+    const table = new SeriesTable(aggregator, interner, {
       limit,
-      evictUntouched: StreamKind === (SyncStream as unknown) && temporality === AggregationTemporality.DELTA,
+      evictUntouched: !OBSERVABLE.has(type) && temporality === AggregationTemporality.DELTA,
+      exemplarReservoir: view?.exemplarReservoir,
       onOverflow: () => {
         if (isReported) return;
         isReported = true;
-        reportCardinality(name, limit, table.sets);
+        reportCardinality(descriptor.name, limit, table.sets);
       },
     });
-    const stream = new StreamKind(instrument, temporality, table);
-    const siblings = this.#streams.get(scope);
-    if (siblings) siblings.push(stream);
-    else this.#streams.set(scope, [stream]);
-    return stream;
+    return {
+      descriptor,
+      isDescribedByView: view?.description !== undefined,
+      temporality,
+      table,
+      interner,
+      filter: view?.filter,
+      idleTimeoutMillis:
+        view?.idleTimeoutMillis ?? (type === InstrumentType.GAUGE ? gaugeIdleTimeoutMillis : undefined),
+    };
+  }
+
+  /** A setting that would be wrong for the instrument is reported and ignored (OTel metrics SDK, "Measurement processing"). */
+  #isUsable(option: AggregationOption | undefined, instrument: InstrumentDescriptor): boolean {
+    if (option === undefined) return true;
+    const problem = isCompatible(instrument, option)
+      ? aggregationProblem(option)
+      : `a ${instrument.type} cannot be aggregated as ${AggregationType[option.type]}`;
+    if (problem === undefined) return true;
+    report(
+      'warn',
+      `aggregation:${instrument.name}`,
+      `instrument ${instrument.name}: ${problem}; the setting is ignored for this instrument`,
+    );
+    return false;
   }
 
   /** One at a time: a round of callbacks must be over before the next begins. */
@@ -99,6 +165,7 @@ export class Pipeline implements MetricProducer {
   }
 
   async #collect(timeoutMillis: number): Promise<CollectionResult> {
+    findRegistry();
     await this.#awaitResource();
     const errors: unknown[] = [];
     await Promise.all(
@@ -120,11 +187,11 @@ export class Pipeline implements MetricProducer {
       }
       if (metrics.length > 0) scopes.push({ scope, metrics });
     }
-    return new Batch(this.#resource, scopes);
+    return new MetricBatch(this.#state.resource, scopes);
   }
 
   async #awaitResource(): Promise<void> {
-    const resource = this.#resource;
+    const { resource } = this.#state;
     if (!resource.asyncAttributesPending || !resource.waitForAsyncAttributes) return;
     try {
       await bounded('resource detection', RESOURCE_TIMEOUT_MILLIS, () => resource.waitForAsyncAttributes!());

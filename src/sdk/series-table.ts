@@ -1,10 +1,13 @@
 // The series of one stream: which attribute set has which row, since when, and how many there may be.
 // Rows are dense, so that a collection is a copy of the first `size` elements of each column.
-import type { Attributes } from '@opentelemetry/api';
+import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import { toHrTime } from '../data/hr-time.ts';
+import type { Exemplar } from '../data/metric-data.ts';
 import type { Aggregator } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { now } from './clock.ts';
+import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { IdIndex } from './id-index.ts';
 
 /** The one attribute of the series that takes what is over the limit (OTel metrics SDK, "Overflow attribute"). */
@@ -15,6 +18,8 @@ export interface SeriesTableOptions {
   limit: number;
   /** Whether series not written since the last collection make room for new ones: true for delta streams. */
   evictUntouched: boolean;
+  /** Default: the one that the specification gives the aggregation. */
+  exemplarReservoir?: () => ExemplarReservoir;
   /** Called with the attributes of each measurement that opens or finds the overflow series. */
   onOverflow: (attributes: Attributes) => void;
 }
@@ -32,6 +37,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   readonly #index = new IdIndex();
   readonly sets: AttributeSet[] = [];
   readonly #cells: (Cell | undefined)[] = [];
+  /** By row; a series without an exemplar offered has none. Stays empty while exemplars are off. */
+  readonly #reservoirs: (ExemplarReservoir | undefined)[] = [];
   /** 1 for rows written since the last collection. */
   touched = new Uint8Array(4);
   startTimes = new BigUint64Array(4);
@@ -85,9 +92,35 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return (this.#cells[row] ??= { row });
   }
 
+  /** Keeps a measurement as an example, if the reservoir wants it. */
+  offer(row: number, value: number, attributes: Attributes, context: Context): void {
+    const create = this.#options.exemplarReservoir ?? (() => this.aggregator.createReservoir());
+    (this.#reservoirs[row] ??= create()).offer(value, toHrTime(now()), attributes, context);
+  }
+
+  /** The exemplars of the given rows, or of all, since the last call; undefined when there are none at all. */
+  collectExemplars(rows: Uint32Array | undefined): (readonly Exemplar[] | undefined)[] | undefined {
+    if (this.#reservoirs.length === 0) return undefined;
+    let isEmpty = true;
+    const all = Array.from({ length: rows?.length ?? this.size }, (_, i) => {
+      const row = rows === undefined ? i : rows[i]!;
+      const exemplars = this.#reservoirs[row]?.collect(this.sets[row]!.attributes);
+      if (!exemplars?.length) return undefined;
+      isEmpty = false;
+      return exemplars;
+    });
+    return isEmpty ? undefined : all;
+  }
+
+  /** Ends a series: it is no longer exported, and its memory is freed. */
+  remove(set: AttributeSet): void {
+    const row = this.#index.get(set.id);
+    if (row >= 0) this.release(row);
+  }
+
   /** Frees the rows that were not written since the last collection. */
   releaseUntouched(): void {
-    for (let row = this.size - 1; row >= 0; row--) if (this.touched[row] === 0) this.#release(row);
+    for (let row = this.size - 1; row >= 0; row--) if (this.touched[row] === 0) this.release(row);
   }
 
   #isFull(): boolean {
@@ -109,7 +142,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return row;
   }
 
-  #release(row: number): void {
+  /** Frees a row; the last one takes its place. */
+  release(row: number): void {
     const last = this.size - 1;
     this.#index.delete(this.sets[row]!.id);
     this.#interner.release(this.sets[row]!);
@@ -122,12 +156,14 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
       this.touched[row] = this.touched[last]!;
       this.startTimes[row] = this.startTimes[last]!;
       this.#index.set(this.sets[row]!.id, row);
+      if (this.#reservoirs.length > row) this.#reservoirs[row] = this.#reservoirs[last];
       const moved = this.#cells[last];
       this.#cells[row] = moved;
       if (moved !== undefined) moved.row = row;
     }
     this.sets.pop();
     this.#cells.pop();
+    if (this.#reservoirs.length > last) this.#reservoirs.length = last;
   }
 
   #grow(): void {

@@ -1,41 +1,104 @@
-// One stream of points: an instrument as one reader sees it.
-import type { Attributes } from '@opentelemetry/api';
+// One stream of points: an instrument as one View shows it to one reader.
+import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
+import { type AttributeFilter, keptAttributes } from './attribute-filter.ts';
+import type { AttributeInterner } from './attribute-interner.ts';
 import { now } from './clock.ts';
 import type { SeriesTable } from './series-table.ts';
 
+export interface StreamOptions {
+  descriptor: MetricDescriptor;
+  /** Whether the description is a View's, so that another instrument of the name cannot change it. */
+  isDescribedByView: boolean;
+  temporality: AggregationTemporality;
+  table: SeriesTable;
+  interner: AttributeInterner;
+  filter: AttributeFilter | undefined;
+  /** See `ViewOptions`; for cumulative streams, since delta ones forget after every window. */
+  idleTimeoutMillis: number | undefined;
+}
+
+/** The points since the last collection, or undefined when there are none. Starts the next window. */
+export type CollectStream = (end: bigint) => MetricColumns | undefined;
+
 export interface Stream {
   descriptor: MetricDescriptor;
-  /** The points since the last collection, or undefined when there are none. Starts the next window. */
-  collect(end: bigint): MetricColumns | undefined;
+  readonly isDescribedByView: boolean;
+  readonly collect: CollectStream;
 }
 
 export class SyncStream implements Stream {
   descriptor: MetricDescriptor;
+  readonly isDescribedByView: boolean;
   readonly table: SeriesTable;
-  readonly #temporality: AggregationTemporality;
+  readonly filter: AttributeFilter | undefined;
+  readonly #options: StreamOptions;
   #windowStart = now();
+  /** When a series was last written, in milliseconds; kept only for streams whose idle series end. */
+  readonly #writtenAt = new Map<AttributeSet, number>();
 
-  constructor(descriptor: MetricDescriptor, temporality: AggregationTemporality, table: SeriesTable) {
-    this.descriptor = descriptor;
-    this.#temporality = temporality;
-    this.table = table;
+  constructor(options: StreamOptions) {
+    this.descriptor = options.descriptor;
+    this.isDescribedByView = options.isDescribedByView;
+    this.table = options.table;
+    this.filter = options.filter;
+    this.#options = options;
   }
 
-  /** @param set the interned set of `attributes` if there is one */
-  record(value: number, attributes: Attributes, set: AttributeSet | undefined): void {
+  /**
+   * @param set the interned set of `attributes` if there is one
+   * @param sampled the context of a measurement that may become an exemplar
+   */
+  record(
+    value: number,
+    attributes: Attributes,
+    set: AttributeSet | undefined,
+    sampled: Context | undefined,
+  ): void {
     const { table } = this;
     let row = set === undefined ? -1 : table.rowOf(set);
     if (row < 0) row = table.open(attributes);
     table.touched[row] = 1;
     table.aggregator.record(row, value);
+    if (sampled !== undefined) table.offer(row, value, attributes, sampled);
+  }
+
+  /** The same for a stream with a filter; `attributes` are all that were given. */
+  recordFiltered(
+    value: number,
+    attributes: Attributes,
+    context: Context | undefined,
+    sampled: Context | undefined,
+  ): void {
+    const { table } = this;
+    const row = this.rowOf(attributes, context);
+    table.touched[row] = 1;
+    table.aggregator.record(row, value);
+    if (sampled !== undefined) table.offer(row, value, attributes, sampled);
+  }
+
+  /** The row of the series that these attributes belong to, opened if need be. */
+  rowOf(attributes: Attributes, context?: Context): number {
+    return filteredRow(this.#options, attributes, context);
+  }
+
+  /** Ends the series that these attributes belong to. */
+  remove(attributes: Attributes): void {
+    const { interner, filter, table } = this.#options;
+    const kept = filter === undefined ? attributes : applied(filter, attributes, undefined);
+    const set = interner.lookup(kept);
+    if (set === undefined) return;
+    table.remove(set);
+    this.#writtenAt.delete(set);
   }
 
   collect(end: bigint): MetricColumns | undefined {
-    return this.#temporality === AggregationTemporality.DELTA ? this.#collectDelta(end) : this.#copy(end);
+    if (this.#options.temporality === AggregationTemporality.DELTA) return this.#collectDelta(end);
+    if (this.#options.idleTimeoutMillis !== undefined) this.#endIdle(this.#options.idleTimeoutMillis);
+    return this.#copy(end);
   }
 
   /** Only what was written in the window. A series that skipped a window is freed after it. */
@@ -50,38 +113,55 @@ export class SyncStream implements Stream {
     return columns;
   }
 
+  #endIdle(timeoutMillis: number): void {
+    const { table } = this;
+    const millis = Date.now();
+    for (let row = table.size - 1; row >= 0; row--) {
+      const set = table.sets[row]!;
+      const writtenAt = this.#writtenAt.get(set);
+      if (table.touched[row] === 1 || writtenAt === undefined) this.#writtenAt.set(set, millis);
+      else if (millis - writtenAt >= timeoutMillis) {
+        this.#writtenAt.delete(set);
+        table.release(row);
+      }
+    }
+    table.touched.fill(0);
+  }
+
   #copy(end: bigint, rows?: Uint32Array, start?: bigint): MetricColumns | undefined {
-    const points = copyPoints(this.descriptor, this.#temporality, this.table, end, rows, start);
+    const points = copyPoints(this.descriptor, this.#options, end, rows, start);
     return points && this.table.aggregator.collect(points, rows);
   }
 }
 
 export class AsyncStream implements Stream {
   descriptor: MetricDescriptor;
-  readonly #table: SeriesTable;
-  readonly #temporality: AggregationTemporality;
+  readonly isDescribedByView: boolean;
+  readonly #options: StreamOptions;
   readonly #sum: ObservedSumAggregator | undefined;
   #windowStart = now();
   #failed = false;
 
-  constructor(descriptor: MetricDescriptor, temporality: AggregationTemporality, table: SeriesTable) {
-    this.descriptor = descriptor;
-    this.#temporality = temporality;
-    this.#table = table;
-    this.#sum = table.aggregator instanceof ObservedSumAggregator ? table.aggregator : undefined;
+  constructor(options: StreamOptions) {
+    this.descriptor = options.descriptor;
+    this.isDescribedByView = options.isDescribedByView;
+    this.#options = options;
+    const { aggregator } = options.table;
+    this.#sum = aggregator instanceof ObservedSumAggregator ? aggregator : undefined;
   }
 
-  /** The last observation of a series in a round counts; those over the limit add up in the overflow series. */
-  observe(value: number, attributes: Attributes, set: AttributeSet | undefined): void {
-    const table = this.#table;
-    let row = set === undefined ? -1 : table.rowOf(set);
-    if (row < 0) {
-      const { size } = table;
-      row = table.open(attributes);
-      // Started when the callback had last not reported it (OTel metrics SDK, "Start timestamps").
-      if (table.size > size) table.startTimes[row] = this.#windowStart;
-    }
-    if (table.touched[row] === 0 || !table.isOverflow(row)) this.#sum?.clear(row);
+  /**
+   * The last observation of a series in a round counts. Those over the limit add up in the overflow series, and those
+   * that a View's filter makes one series add up in it.
+   */
+  observe(value: number, attributes: Attributes): void {
+    const { table, filter } = this.#options;
+    const { size } = table;
+    const row = filteredRow(this.#options, attributes, undefined);
+    // Started when the callback had last not reported it (OTel metrics SDK, "Start timestamps").
+    if (table.size > size) table.startTimes[row] = this.#windowStart;
+    const isAdding = filter !== undefined || table.isOverflow(row);
+    if (table.touched[row] === 0 || !isAdding) this.#sum?.clear(row);
     table.touched[row] = 1;
     table.aggregator.record(row, value);
   }
@@ -92,28 +172,57 @@ export class AsyncStream implements Stream {
   }
 
   collect(end: bigint): MetricColumns | undefined {
-    const table = this.#table;
+    const { table, temporality } = this.#options;
     if (this.#failed) {
       this.#failed = false;
       table.touched.fill(0);
       return undefined;
     }
+    const isDelta = temporality === AggregationTemporality.DELTA;
     const rows = table.touchedRows();
-    const start = this.#temporality === AggregationTemporality.DELTA ? this.#windowStart : undefined;
-    const points = copyPoints(this.descriptor, this.#temporality, table, end, rows, start);
+    const points = copyPoints(
+      this.descriptor,
+      this.#options,
+      end,
+      rows,
+      isDelta ? this.#windowStart : undefined,
+    );
     const columns = points && table.aggregator.collect(points, rows);
     this.#windowStart = end;
     // A series that a callback no longer reports is gone (OTel metrics SDK, "Asynchronous instruments").
     if (rows !== undefined) table.releaseUntouched();
+    // An observed sum takes its own difference; everything else begins anew with the window.
+    if (isDelta && this.#sum === undefined) {
+      for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
+    }
     table.touched.fill(0);
     return columns;
   }
 }
 
+function applied(filter: AttributeFilter, attributes: Attributes, context: Context | undefined): Attributes {
+  return filter.keeps ? keptAttributes(attributes, filter.keeps) : filter.process(attributes, context);
+}
+
+function filteredRow(
+  { table, interner, filter }: StreamOptions,
+  attributes: Attributes,
+  context: Context | undefined,
+): number {
+  if (filter?.keeps) {
+    const set = interner.findKept(attributes, filter.keeps);
+    const row = set === undefined ? -1 : table.rowOf(set);
+    return row < 0 ? table.open(applied(filter, attributes, context)) : row;
+  }
+  const kept = filter === undefined ? attributes : applied(filter, attributes, context);
+  const set = interner.find(kept);
+  const row = set === undefined ? -1 : table.rowOf(set);
+  return row < 0 ? table.open(kept) : row;
+}
+
 function copyPoints(
   descriptor: MetricDescriptor,
-  aggregationTemporality: AggregationTemporality,
-  table: SeriesTable,
+  { table, temporality }: StreamOptions,
   end: bigint,
   rows: Uint32Array | undefined,
   start: bigint | undefined,
@@ -125,12 +234,14 @@ function copyPoints(
   if (start !== undefined) startTimes.fill(start);
   else if (rows === undefined) startTimes.set(table.startTimes.subarray(0, length));
   else rows.forEach((row, i) => void (startTimes[i] = table.startTimes[row]!));
+  const exemplars = table.collectExemplars(rows);
   return {
     descriptor,
-    aggregationTemporality,
+    aggregationTemporality: temporality,
     length,
     attributes,
     startTimes,
     endTimes: new BigUint64Array(length).fill(end),
+    ...(exemplars && { exemplars }),
   };
 }

@@ -1,10 +1,14 @@
 // From an aggregation option and an instrument kind to the aggregator.
 import { type AggregationOption, AggregationType } from '../../data/aggregation-option.ts';
-import { report } from '../../data/diagnostics.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
 import type { InstrumentDescriptor } from '../instrument-descriptor.ts';
 import type { Aggregator } from './aggregator.ts';
 import { ExplicitBucketHistogramAggregator } from './explicit-bucket-histogram.ts';
+import {
+  DEFAULT_MAX_SCALE,
+  DEFAULT_MAX_SIZE,
+  ExponentialHistogramAggregator,
+} from './exponential-histogram.ts';
 import { LastValueAggregator } from './last-value.ts';
 import { ObservedSumAggregator } from './observed-sum.ts';
 import { SumAggregator } from './sum.ts';
@@ -47,13 +51,12 @@ export function chooseAggregator(
         recordMinMax: option.options?.recordMinMax ?? true,
       });
     case AggregationType.EXPONENTIAL_HISTOGRAM:
-      report(
-        'warn',
-        `aggregation:${instrument.name}`,
-        `instrument ${instrument.name}: exponential histograms are not supported yet; ` +
-          'the default aggregation is used instead',
-      );
-      return chooseAggregator(instrument, { type: AggregationType.DEFAULT }, temporality);
+      return new ExponentialHistogramAggregator({
+        maxSize: option.options?.maxSize ?? DEFAULT_MAX_SIZE,
+        maxScale: option.options?.maxScale ?? DEFAULT_MAX_SCALE,
+        recordSum: isMonotonic,
+        recordMinMax: option.options?.recordMinMax ?? true,
+      });
     case AggregationType.DEFAULT:
       return chooseAggregator(instrument, defaultAggregation(instrument), temporality);
   }
@@ -72,4 +75,34 @@ function defaultAggregation({ type, advice }: InstrumentDescriptor): Aggregation
     default:
       return { type: AggregationType.SUM };
   }
+}
+
+const GAUGES = new Set<InstrumentType>([InstrumentType.GAUGE, InstrumentType.OBSERVABLE_GAUGE]);
+
+/** Whether the aggregation makes sense for the instrument: sums of gauges and last values of counters do not. */
+export function isCompatible({ type }: InstrumentDescriptor, option: AggregationOption): boolean {
+  if (option.type === AggregationType.SUM) return !GAUGES.has(type);
+  if (option.type === AggregationType.LAST_VALUE) return GAUGES.has(type);
+  return true;
+}
+
+/** Why an option of an aggregation cannot work, or undefined. */
+export function aggregationProblem(option: AggregationOption): string | undefined {
+  if (option.type === AggregationType.EXPLICIT_BUCKET_HISTOGRAM) {
+    const boundaries = option.options?.boundaries ?? [];
+    const isIncreasing = boundaries.every(
+      (boundary, i) => Number.isFinite(boundary) && (i === 0 || boundary > boundaries[i - 1]!),
+    );
+    if (!isIncreasing)
+      return `boundaries are [${boundaries}]; use finite numbers in strictly increasing order`;
+  }
+  if (option.type === AggregationType.EXPONENTIAL_HISTOGRAM) {
+    const { maxSize = DEFAULT_MAX_SIZE, maxScale = DEFAULT_MAX_SCALE } = option.options ?? {};
+    if (!Number.isInteger(maxSize) || maxSize < 2)
+      return `maxSize is ${maxSize}; use an integer of at least 2`;
+    if (!Number.isInteger(maxScale) || maxScale < -10 || maxScale > 20) {
+      return `maxScale is ${maxScale}; use an integer from -10 to 20`;
+    }
+  }
+  return undefined;
 }

@@ -2,6 +2,11 @@
 // A series is one run of numbers, so that a measurement touches neighbouring cache lines:
 //   sum, min, max, bucket 0, …, bucket n
 import { histogramColumns, type PointColumns } from '../../data/metric-batch.ts';
+import {
+  alignedHistogramBucketReservoir,
+  type ExemplarReservoir,
+  simpleFixedSizeReservoir,
+} from '../exemplars/exemplar-reservoir.ts';
 import { type Aggregator, resized } from './aggregator.ts';
 
 const SUM = 0;
@@ -53,6 +58,11 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
     let bucket = 0;
     while (bucket < boundaries.length && value > boundaries[bucket]!) bucket++;
     data[start + BUCKETS + bucket]!++;
+  }
+
+  createReservoir(): ExemplarReservoir {
+    if (this.#boundaries.length === 0) return simpleFixedSizeReservoir(1);
+    return alignedHistogramBucketReservoir([...this.#boundaries]);
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

@@ -2,6 +2,7 @@
 // collection (OTel metrics API, "Asynchronous Counter"). A value that fell means that its source was restarted:
 // then the value itself is the delta.
 import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
+import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
 import { type Aggregator, copyColumn, resized } from './aggregator.ts';
 
 export class ObservedSumAggregator implements Aggregator {
@@ -39,6 +40,10 @@ export class ObservedSumAggregator implements Aggregator {
   /** Adds, because the overflow series stands for several observations of a round. */
   record(row: number, value: number): void {
     this.#values[row]! += value;
+  }
+
+  createReservoir(): ExemplarReservoir {
+    return simpleFixedSizeReservoir(1);
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

@@ -1,5 +1,6 @@
 // Sum: the arithmetic sum of the measurements (OTel metrics SDK, "Sum Aggregation").
 import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
+import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
 import { type Aggregator, copyColumn, resized } from './aggregator.ts';
 
 export class SumAggregator implements Aggregator {
@@ -25,6 +26,10 @@ export class SumAggregator implements Aggregator {
 
   record(row: number, value: number): void {
     this.values[row]! += value;
+  }
+
+  createReservoir(): ExemplarReservoir {
+    return simpleFixedSizeReservoir(1);
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

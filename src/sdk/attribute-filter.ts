@@ -1,0 +1,58 @@
+// Which attributes of a measurement a stream keeps.
+import type { Attributes, Context } from '@opentelemetry/api';
+
+/** As in `@opentelemetry/sdk-metrics`. */
+export interface IAttributesProcessor {
+  /** Returns the attributes to keep; must not change `incoming`. */
+  process: (incoming: Attributes, context?: Context) => Attributes;
+}
+
+/**
+ * Either decides key by key, which costs a look-up and no allocation, or makes a new attributes object for each
+ * measurement, as processors of the user's own do.
+ */
+export type AttributeFilter =
+  | { readonly keeps: (key: string) => boolean; readonly process?: undefined }
+  | { readonly keeps?: undefined; readonly process: IAttributesProcessor['process'] };
+
+const KEEPS = Symbol('keeps');
+
+interface KeyProcessor extends IAttributesProcessor {
+  [KEEPS](key: string): boolean;
+}
+
+/** Keeps the listed attributes and no others. */
+export function createAllowListAttributesProcessor(attributeAllowList: string[]): IAttributesProcessor {
+  const keys = new Set(attributeAllowList);
+  return keyProcessor((key) => keys.has(key));
+}
+
+/** Keeps all attributes but the listed ones. */
+export function createDenyListAttributesProcessor(attributeDenyList: string[]): IAttributesProcessor {
+  const keys = new Set(attributeDenyList);
+  return keyProcessor((key) => !keys.has(key));
+}
+
+function keyProcessor(keeps: (key: string) => boolean): KeyProcessor {
+  return { [KEEPS]: keeps, process: (incoming) => keptAttributes(incoming, keeps) };
+}
+
+/** Undefined when nothing is filtered. */
+export function attributeFilter(processors: readonly IAttributesProcessor[]): AttributeFilter | undefined {
+  if (processors.length === 0) return undefined;
+  if (processors.every((processor): processor is KeyProcessor => KEEPS in processor)) {
+    return { keeps: (key) => processors.every((processor) => processor[KEEPS](key)) };
+  }
+  return {
+    process: (incoming, context) =>
+      processors.reduce((attributes, processor) => processor.process(attributes, context), incoming),
+  };
+}
+
+export function keptAttributes(attributes: Attributes, keeps: (key: string) => boolean): Attributes {
+  const kept: Attributes = {};
+  for (const key in attributes) {
+    if (keeps(key)) Object.defineProperty(kept, key, { value: attributes[key], enumerable: true });
+  }
+  return kept;
+}

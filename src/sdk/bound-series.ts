@@ -1,0 +1,95 @@
+// What `bind` returns: the rows of one attribute set in every stream of an instrument, resolved once.
+import type { Attributes, Context } from '@opentelemetry/api';
+import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket-histogram.ts';
+import { SumAggregator } from './aggregation/sum.ts';
+import { type ExemplarFilter, findRegistry, sampledContext } from './exemplars/exemplar-filter.ts';
+import { NO_ATTRIBUTES, type Recorder } from './recorder.ts';
+import type { Cell, SeriesTable } from './series-table.ts';
+import type { SyncStream } from './stream.ts';
+
+/** Serves counters and up-down counters by `add`, histograms and gauges by `record`. */
+export class BoundSeries {
+  readonly #recorder: Recorder;
+  readonly #attributes: Attributes;
+  /** Nearly always there is one reader and no View, and a loop would take as long as the addition. */
+  readonly #first: BoundRow | undefined;
+  readonly #others: readonly BoundRow[] | undefined;
+  /** Values in this range need no further look; empty for integer instruments. */
+  readonly #min: number;
+  readonly #max: number;
+  readonly #exemplarFilter: ExemplarFilter;
+
+  constructor(recorder: Recorder, attributes: Attributes) {
+    this.#recorder = recorder;
+    this.#attributes = attributes;
+    const [first, ...others] = recorder.streams.map((stream) => new BoundRow(stream, attributes));
+    this.#first = first;
+    this.#others = others.length > 0 ? others : undefined;
+    const { min, max, isInteger } = recorder.rule;
+    this.#min = isInteger ? Number.POSITIVE_INFINITY : min;
+    this.#max = max;
+    this.#exemplarFilter = recorder.exemplarFilter;
+    findRegistry();
+  }
+
+  add(value: number, context?: Context): void {
+    this.record(value, context);
+  }
+
+  record(given: number, context?: Context): void {
+    let value: number | undefined = given;
+    if (typeof given !== 'number' || !(given >= this.#min && given <= this.#max)) {
+      value = this.#recorder.accept(given);
+      if (value === undefined) return;
+    }
+    const sampled = sampledContext(this.#exemplarFilter, context);
+    this.#first?.record(value, this.#attributes, sampled);
+    const others = this.#others;
+    if (others === undefined) return;
+    for (let i = 0; i < others.length; i++) others[i]!.record(value, this.#attributes, sampled);
+  }
+}
+
+class BoundRow {
+  readonly #stream: SyncStream;
+  readonly #table: SeriesTable;
+  /** The two aggregations that hot paths have, so that V8 need not look up which one it is. */
+  readonly #sum: SumAggregator | undefined;
+  readonly #histogram: ExplicitBucketHistogramAggregator | undefined;
+  #cell: Cell;
+
+  constructor(stream: SyncStream, attributes: Attributes) {
+    const { aggregator } = stream.table;
+    this.#stream = stream;
+    this.#table = stream.table;
+    this.#sum = aggregator instanceof SumAggregator ? aggregator : undefined;
+    this.#histogram = aggregator instanceof ExplicitBucketHistogramAggregator ? aggregator : undefined;
+    this.#cell = stream.table.cell(stream.rowOf(attributes));
+  }
+
+  record(value: number, attributes: Attributes, sampled: Context | undefined): void {
+    const table = this.#table;
+    let { row } = this.#cell;
+    if (row < 0) {
+      // The series was released, such as after a delta window without data.
+      this.#cell = table.cell(this.#stream.rowOf(attributes));
+      row = this.#cell.row;
+    }
+    table.touched[row] = 1;
+    if (this.#sum !== undefined) this.#sum.values[row]! += value;
+    else if (this.#histogram !== undefined) this.#histogram.record(row, value);
+    else table.aggregator.record(row, value);
+    if (sampled !== undefined) table.offer(row, value, attributes, sampled);
+  }
+}
+
+/** Copies the attributes: the caller may change its object, and a released series is opened again with them. */
+export function bind(recorder: Recorder, attributes: Attributes = NO_ATTRIBUTES): BoundSeries {
+  try {
+    const own = typeof attributes === 'object' ? { ...attributes } : recorder.notAttributes(attributes);
+    return new BoundSeries(recorder, own);
+  } catch (error) {
+    recorder.failed(error);
+    return new BoundSeries(recorder, NO_ATTRIBUTES);
+  }
+}
