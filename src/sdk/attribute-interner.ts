@@ -1,17 +1,53 @@
 // From the attributes object of a call to the one AttributeSet that stands for it, without building a key.
 //
 //   caller's key order          key set                values, outermost key first
-//   Shape --- one step per key --> Schema --- Map --- Map --- … --- AttributeSet
+//   Shape --- one step per key --> Schema --- Branch --- Branch --- … --- AttributeSet
 //
 // A shape is a key order that some call used; shapes of the same keys share a schema. Under the schema, values
-// lead through nested Maps to the set. A branch with a single set below it ends there at once, and the values
-// not yet walked are compared instead; so a Map exists only where two sets part, however distinct the
+// lead through nested branches to the set. A branch with a single set below it ends there at once, and the values
+// not yet walked are compared instead; so a branch exists only where two sets part, however distinct the
 // first attribute's values are. Map keeps `1`, `'1'` and `true` apart, so the key is injective by construction.
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
 import { AttributeSet } from '../data/attribute-set.ts';
 import { arrayKey, attributeValue } from './attribute-value.ts';
 
-type Branch = Map<AttributeValue, Branch | AttributeSet>;
+type Child = Branch | AttributeSet;
+
+/** From the values of one attribute to what lies below. Many attributes have one value, and need no Map to find it. */
+class Branch {
+  #value: AttributeValue | undefined;
+  #child: Child | undefined;
+  #map: Map<AttributeValue, Child> | undefined;
+
+  get isEmpty(): boolean {
+    return this.#map === undefined ? this.#child === undefined : this.#map.size === 0;
+  }
+
+  get(value: AttributeValue): Child | undefined {
+    if (this.#map !== undefined) return this.#map.get(value);
+    return value === this.#value || isNaNTwice(value, this.#value) ? this.#child : undefined;
+  }
+
+  set(value: AttributeValue, child: Child): void {
+    if (this.#map !== undefined) this.#map.set(value, child);
+    else if (this.#child === undefined || this.get(value) !== undefined) {
+      this.#value = value;
+      this.#child = child;
+    } else {
+      this.#map = new Map<AttributeValue, Child>([
+        [this.#value!, this.#child],
+        [value, child],
+      ]);
+      this.#value = undefined;
+      this.#child = undefined;
+    }
+  }
+
+  delete(value: AttributeValue): void {
+    if (this.#map !== undefined) this.#map.delete(value);
+    else this.#child = undefined;
+  }
+}
 
 interface Schema {
   /** Sorted; shared by all sets of the schema. */
@@ -190,7 +226,7 @@ export class AttributeInterner {
     let schema = this.#schemas.get(key);
     if (schema === undefined) {
       if (this.#schemas.size >= MAX_SHAPES) this.#forgetShapes();
-      schema = { keys, root: new Map(), empty: undefined };
+      schema = { keys, root: new Branch(), empty: undefined };
       this.#schemas.set(key, schema);
     }
     return schema;
@@ -219,7 +255,7 @@ export class AttributeInterner {
     this.#root = new Shape('', undefined);
     this.#shapeCount = 0;
     for (const [key, { root, empty }] of this.#schemas) {
-      if (root.size === 0 && empty === undefined) this.#schemas.delete(key);
+      if (root.isEmpty && empty === undefined) this.#schemas.delete(key);
     }
   }
 
@@ -253,7 +289,7 @@ function insertPath(branch: Branch, set: AttributeSet, depth: number): void {
   const found = branch.get(value);
   if (found === undefined) branch.set(value, set);
   else if (found instanceof AttributeSet) {
-    const parting: Branch = new Map();
+    const parting = new Branch();
     branch.set(value, parting);
     insertPath(parting, found, depth + 1);
     insertPath(parting, set, depth + 1);
@@ -265,14 +301,18 @@ function removePath(branch: Branch, set: AttributeSet, depth: number): void {
   const found = branch.get(value)!;
   if (!(found instanceof AttributeSet)) {
     removePath(found, set, depth + 1);
-    if (found.size > 0) return;
+    if (!found.isEmpty) return;
   }
   branch.delete(value);
 }
 
 function sameValues(a: readonly AttributeValue[], b: readonly AttributeValue[]): boolean {
   // Equality as in Map: NaN equals NaN, and 0 equals -0.
-  return a.every((value, i) => value === b[i] || (Number.isNaN(value) && Number.isNaN(b[i])));
+  return a.every((value, i) => value === b[i] || isNaNTwice(value, b[i]));
+}
+
+function isNaNTwice(a: unknown, b: unknown): boolean {
+  return Number.isNaN(a) && Number.isNaN(b);
 }
 
 function schemaKey(keys: readonly string[]): string {
