@@ -160,7 +160,11 @@ export class Pipeline implements MetricProducer {
   /** One at a time: a round of callbacks must be over before the next begins. */
   collect(options: MetricCollectOptions = {}): Promise<CollectionResult> {
     const result = this.#last.then(() => this.#collect(options.timeoutMillis ?? CALLBACK_TIMEOUT_MILLIS));
-    this.#last = result.catch(() => {});
+    // Without the result, which would stay in memory until the next collection.
+    this.#last = result.then(
+      () => {},
+      () => {},
+    );
     return result;
   }
 
