@@ -1,4 +1,10 @@
 // The front door: what `import … from 'meterline'` gives.
+
+/** The value of a sum's point; OpenTelemetry JS has a name for it. */
+export type Sum = number;
+/** The value of a gauge's point. */
+export type LastValue = number;
+
 export type { MetricsConfig } from './config/schema.ts';
 export { type MetricsHandle, type StartMetricsOptions, startMetrics } from './config/start-metrics.ts';
 export {
@@ -19,7 +25,7 @@ export {
   type ExponentialHistogram,
   type ExponentialHistogramMetricData,
   type GaugeMetricData,
-  type Histogram as HistogramValue,
+  type Histogram,
   type HistogramMetricData,
   type InstrumentationScope,
   InstrumentType,
@@ -36,18 +42,28 @@ export type {
   MetricProducer,
 } from './data/reader.ts';
 export { type Resource, resourceFromAttributes } from './data/resource.ts';
+export { TimeoutError } from './data/timeout-error.ts';
 export { toBatch } from './data/to-batch.ts';
 export { VERSION } from './data/version.ts';
+export { ConsoleMetricExporter, type ConsoleMetricExporterOptions } from './exporters/console.ts';
+export { InMemoryMetricExporter } from './exporters/in-memory.ts';
+export {
+  createAllowListAttributesProcessor,
+  createDenyListAttributesProcessor,
+  type IAttributesProcessor,
+} from './sdk/attribute-filter.ts';
 export { defaultResource } from './sdk/default-resource.ts';
+export { EXEMPLAR_FILTERS, type ExemplarFilter } from './sdk/exemplars/exemplar-filter.ts';
+export type { ExemplarReservoir } from './sdk/exemplars/exemplar-reservoir.ts';
 export type {
   BoundCounter,
   BoundGauge,
   BoundHistogram,
   BoundUpDownCounter,
-  Counter,
-  Gauge,
-  Histogram,
-  UpDownCounter,
+  Counter as CounterInstrument,
+  Gauge as GaugeInstrument,
+  Histogram as HistogramInstrument,
+  UpDownCounter as UpDownCounterInstrument,
 } from './sdk/instruments.ts';
 export type { Meter } from './sdk/meter.ts';
 export { MeterProvider, type MeterProviderOptions } from './sdk/meter-provider.ts';
@@ -57,3 +73,4 @@ export {
   PeriodicExportingMetricReader,
   type PeriodicExportingMetricReaderOptions,
 } from './sdk/readers/periodic-exporting-metric-reader.ts';
+export type { ViewOptions } from './sdk/view.ts';

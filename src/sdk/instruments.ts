@@ -30,13 +30,19 @@ export interface BoundGauge {
   record(value: number, context?: Context): void;
 }
 
+/** What follows the value: attributes that have a required name cannot be left out as a whole either. */
+type AttributesAndContext<T extends Attributes> =
+  Partial<T> extends T ? [attributes?: T, context?: Context] : [attributes: T, context?: Context];
+
+type OnlyAttributes<T extends Attributes> = Partial<T> extends T ? [attributes?: T] : [attributes: T];
+
 /** What synchronous instruments have beyond the API of OpenTelemetry. */
 interface Extensions<T extends Attributes> {
   /**
    * Ends the series of these attributes: it is no longer exported and its memory is freed. Recorded again, it starts
    * anew.
    */
-  remove(attributes?: T): void;
+  remove(...attributes: OnlyAttributes<T>): void;
   /** Whether any reader keeps what is recorded; false lets you skip costly measuring. */
   enabled(): boolean;
 }
@@ -91,27 +97,33 @@ class Recording implements api.Histogram, api.Gauge {
 
 /**
  * A sum that only grows. Negative, NaN and infinite values are reported and left out.
+ *
+ * @typeParam T the attributes that may be given, such as `{ method: 'GET' | 'POST'; status?: number }`; default: any
  */
 export interface Counter<T extends Attributes = Attributes> extends api.Counter<T>, Extensions<T> {
+  add(value: number, ...attributesAndContext: AttributesAndContext<T>): void;
   /** Resolves the attributes once; the handle stays valid for the life of the instrument. */
-  bind(attributes?: T): BoundCounter;
+  bind(...attributes: OnlyAttributes<T>): BoundCounter;
 }
 
 /** A sum that goes up and down. */
 export interface UpDownCounter<T extends Attributes = Attributes>
   extends api.UpDownCounter<T>,
     Extensions<T> {
-  bind(attributes?: T): BoundUpDownCounter;
+  add(value: number, ...attributesAndContext: AttributesAndContext<T>): void;
+  bind(...attributes: OnlyAttributes<T>): BoundUpDownCounter;
 }
 
 /** A distribution of values that are not negative. */
 export interface Histogram<T extends Attributes = Attributes> extends api.Histogram<T>, Extensions<T> {
-  bind(attributes?: T): BoundHistogram;
+  record(value: number, ...attributesAndContext: AttributesAndContext<T>): void;
+  bind(...attributes: OnlyAttributes<T>): BoundHistogram;
 }
 
 /** The latest of the values recorded. */
 export interface Gauge<T extends Attributes = Attributes> extends api.Gauge<T>, Extensions<T> {
-  bind(attributes?: T): BoundGauge;
+  record(value: number, ...attributesAndContext: AttributesAndContext<T>): void;
+  bind(...attributes: OnlyAttributes<T>): BoundGauge;
 }
 
 /** For counters and up-down counters, which differ in the values that the recorder accepts. */
