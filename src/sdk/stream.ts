@@ -28,6 +28,7 @@ export type CollectStream = (end: bigint) => MetricColumns | undefined;
 export interface Stream {
   descriptor: MetricDescriptor;
   readonly isDescribedByView: boolean;
+  readonly table: SeriesTable;
   readonly collect: CollectStream;
 }
 
@@ -143,6 +144,7 @@ export class SyncStream implements Stream {
 export class AsyncStream implements Stream {
   descriptor: MetricDescriptor;
   readonly isDescribedByView: boolean;
+  readonly table: SeriesTable;
   readonly #options: StreamOptions;
   readonly #sum: ObservedSumAggregator | undefined;
   #windowStart = now();
@@ -151,6 +153,7 @@ export class AsyncStream implements Stream {
   constructor(options: StreamOptions) {
     this.descriptor = options.descriptor;
     this.isDescribedByView = options.isDescribedByView;
+    this.table = options.table;
     this.#options = options;
     const { aggregator } = options.table;
     this.#sum = aggregator instanceof ObservedSumAggregator ? aggregator : undefined;
