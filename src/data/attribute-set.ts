@@ -10,8 +10,12 @@ export class AttributeSet {
   /** A small number, unique among the sets that a provider holds; -1 when no provider holds this one. */
   id = -1;
   #attributes: Attributes | undefined;
-  /** One slot per format, filled by {@link encodedForm}. Exists only once something was encoded. */
-  #forms: unknown[] | undefined;
+  // What {@link encodedForm} keeps: the first formats of a process in fields, because an array costs as much memory as
+  // six of them and takes longer to reach, and it is asked for with every point of every export.
+  #form0: unknown;
+  #form1: unknown;
+  #form2: unknown;
+  #otherForms: unknown[] | undefined;
 
   /** @param keys must be sorted and unique; the arrays belong to the set from here on. */
   constructor(keys: readonly string[], values: readonly AttributeValue[]) {
@@ -47,9 +51,12 @@ export class AttributeSet {
 
   /** @internal */
   form(slot: number, encode: (set: AttributeSet) => unknown): unknown {
+    if (slot === 0) return (this.#form0 ??= encode(this));
+    if (slot === 1) return (this.#form1 ??= encode(this));
+    if (slot === 2) return (this.#form2 ??= encode(this));
     // Writing beyond the end of an empty array would make V8 reserve 17 slots.
-    this.#forms ??= new Array(nextSlot).fill(undefined);
-    return (this.#forms[slot] ??= encode(this));
+    this.#otherForms ??= new Array(nextSlot).fill(undefined);
+    return (this.#otherForms[slot] ??= encode(this));
   }
 }
 
@@ -60,6 +67,10 @@ export class AttributeSet {
 export function encodedForm<T extends object | string>(
   encode: (set: AttributeSet) => T,
 ): (set: AttributeSet) => T {
-  const slot = nextSlot++;
-  return (set) => set.form(slot, encode) as T;
+  let slot = -1;
+  return (set) => {
+    // Given on first use: a format that is merely imported must not take a field from one in use.
+    if (slot < 0) slot = nextSlot++;
+    return set.form(slot, encode) as T;
+  };
 }

@@ -9,6 +9,15 @@ type Level = 'debug' | 'info' | 'warn' | 'error';
 
 const causes = new Map<string, { silentUntil: number; suppressed: number }>();
 
+/** Any value as text for a message, also one whose own conversion throws or that has none. */
+export function textOf(value: unknown): string {
+  try {
+    return value instanceof Error ? value.message : String(value);
+  } catch {
+    return `a ${typeof value} without a text form`;
+  }
+}
+
 /**
  * Logs a message unless one with the same `cause` was logged within the last minute; those left out are
  * counted and the count is told with the next one.
@@ -26,7 +35,11 @@ export function report(level: Level, cause: string, message: string, ...details:
   causes.delete(cause);
   if (causes.size >= MAX_CAUSES) causes.delete(causes.keys().next().value!);
   causes.set(cause, { silentUntil: now + INTERVAL_MS, suppressed: 0 });
-  diag[level](`meterline: ${message}${repeats}`, ...details);
+  try {
+    diag[level](`meterline: ${message}${repeats}`, ...details);
+  } catch {
+    // A logger that throws is the application's, and a measurement is no place to learn of it.
+  }
 }
 
 /** Lets the next message of each cause through at once. For tests. */

@@ -1,4 +1,5 @@
 // The two errors that this library gives to its users.
+import { textOf } from './diagnostics.ts';
 
 /** Every code that an {@link ExportError} can have. `docs/errors.md` says what each means and what to do. */
 export const EXPORT_ERROR_CODES = ['ABORTED', 'INTERNAL', 'IO', 'SHUTDOWN', 'TIMEOUT'] as const;
@@ -36,11 +37,13 @@ export class ExportError extends Error {
     this.rejectedDataPoints = options.rejectedDataPoints;
   }
 
-  /** Makes an ExportError of whatever an exporter threw; one that is an ExportError already stays as it is. */
+  /**
+   * Makes an ExportError of whatever an exporter threw; one that is an ExportError already stays as it is. Others do
+   * not say whether they may pass, so they count as retryable: sending twice is better than losing.
+   */
   static from(error: unknown): ExportError {
     if (error instanceof Error && error.name === 'ExportError') return error as ExportError;
-    const message = error instanceof Error ? error.message : String(error);
-    return new ExportError('INTERNAL', message, { cause: error });
+    return new ExportError('INTERNAL', textOf(error), { retryable: true, cause: error });
   }
 }
 

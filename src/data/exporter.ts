@@ -50,8 +50,8 @@ export interface ExporterDefinition {
   selectAggregationTemporality?: AggregationTemporalitySelector;
   selectAggregation?: AggregationSelector;
   /**
-   * Milliseconds after which an export, a flush or a shutdown that has not ended counts as failed with `TIMEOUT`.
-   * Default 30000, the export timeout of OpenTelemetry's periodic reader.
+   * Milliseconds after which an export, a flush or a shutdown that has not ended counts as failed with `TIMEOUT`;
+   * 0 or Infinity for no limit. Default 30000, the export timeout of OpenTelemetry's periodic reader.
    */
   timeoutMillis?: number;
 }
@@ -116,12 +116,22 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
   };
 }
 
-/** Runs `work` until it ends, `timeoutMillis` have passed, or `outer` aborts; the signal it gets tells it so. */
+/** The longest delay that a Node timer takes; with a longer one it would fire at once. */
+export const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
+/**
+ * Runs `work` until it ends, `timeoutMillis` have passed, or `outer` aborts; the signal it gets tells it so.
+ *
+ * @param timeoutMillis 0 or Infinity for no limit
+ * @param options.keepsAlive whether the process waits for `work`. Default false: a hanging peer must not keep
+ *   a process alive that has nothing else to do. True where the application itself waits.
+ */
 export async function bounded<T>(
   what: string,
   timeoutMillis: number,
   work: (signal: AbortSignal) => Promise<T>,
   outer?: AbortSignal,
+  options: { keepsAlive?: boolean } = {},
 ): Promise<T> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -136,13 +146,17 @@ export async function bounded<T>(
         give(new ExportError('ABORTED', `${what} was aborted`, { retryable: true, cause: outer?.reason }));
       if (outer?.aborted) return onAbort();
       outer?.addEventListener('abort', onAbort, { once: true });
-      timer = setTimeout(() => {
-        give(
-          new ExportError('TIMEOUT', `${what} did not end within ${timeoutMillis} ms`, { retryable: true }),
+      const isLimited = timeoutMillis > 0 && timeoutMillis <= MAX_TIMER_MILLIS;
+      if (isLimited || options.keepsAlive) {
+        timer = setTimeout(
+          () => {
+            const message = `${what} did not end within ${timeoutMillis} ms`;
+            give(new ExportError('TIMEOUT', message, { retryable: true }));
+          },
+          isLimited ? timeoutMillis : MAX_TIMER_MILLIS,
         );
-      }, timeoutMillis);
-      // A hanging peer must not keep a process alive that has nothing else to do.
-      timer.unref();
+        if (!options.keepsAlive) timer.unref();
+      }
       // In a `then`, so that a synchronous throw becomes a rejection.
       Promise.resolve(controller.signal).then(work).then(resolve, reject);
     });

@@ -1,10 +1,11 @@
+import { ValueType } from '@opentelemetry/api';
 import { describe, expect, test } from 'vitest';
 import { pointsOf } from '../../test/support/collected.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
 import { mergeDeltas } from './merge-deltas.ts';
 import type { MetricBatch } from './metric-batch.ts';
-import { AggregationTemporality } from './metric-data.ts';
+import { AggregationTemporality, type Histogram } from './metric-data.ts';
 import { toBatch } from './to-batch.ts';
 
 function setUp(temporality: AggregationTemporality) {
@@ -75,6 +76,40 @@ describe('mergeDeltas', () => {
       [{ a: Number.NaN, b: '1' }, 3],
       [{ a: Number.NaN, b: 1 }, 4],
     ]);
+  });
+
+  test('streams of one name but of other kinds are kept apart', async () => {
+    const { meter, collect } = setUp(AggregationTemporality.DELTA);
+    const record = (factor: number) => {
+      meter.createCounter('x').add(factor);
+      meter.createUpDownCounter('x').add(-10 * factor);
+      meter.createCounter('x', { valueType: ValueType.INT }).add(100 * factor);
+    };
+    record(1);
+    const older = await collect();
+    record(2);
+    const { metrics } = mergeDeltas(older, await collect()).scopeMetrics[0]!;
+    expect(metrics.map((metric) => metric.dataPoints[0]!.value)).toEqual([3, -30, 300]);
+  });
+
+  test('a backend that fails for long costs detail, not counts or memory', async () => {
+    const { meter, collect } = setUp(AggregationTemporality.DELTA);
+    const counter = meter.createCounter('c');
+    const histogram = meter.createHistogram('h');
+    let batch = await collect();
+    for (let i = 0; i < 30_000; i++) {
+      counter.add(1, { i });
+      histogram.record(1, { i });
+      if (i % 1_500 === 0) batch = mergeDeltas(batch, await collect());
+    }
+    batch = mergeDeltas(batch, await collect());
+    const [sums, histograms] = batch.scopeMetrics[0]!.metrics;
+    expect(sums!.length).toBeLessThan(15_000);
+    const total = (points: { value: unknown }[], of: (value: never) => number) =>
+      points.reduce((sum, { value }) => sum + of(value as never), 0);
+    expect(total(sums!.dataPoints, (value: number) => value)).toBe(30_000);
+    expect(total(histograms!.dataPoints, (value: Histogram) => value.count)).toBe(30_000);
+    expect(total(histograms!.dataPoints, (value: Histogram) => value.buckets.counts[1]!)).toBe(30_000);
   });
 
   test('cumulative points are superseded by the newer batch', async () => {

@@ -1,18 +1,25 @@
 // Joins a delta batch that could not be delivered with the one after it, so that its counts are not lost.
-import { type AttributeSet, encodedForm } from './attribute-set.ts';
+import { AttributeSet, encodedForm } from './attribute-set.ts';
+import { report } from './diagnostics.ts';
 import {
-  type DistributionColumns,
   gaugeColumns,
   type HistogramColumns,
   histogramColumns,
   MetricBatch,
   type MetricColumns,
-  type NumberColumns,
   type PointColumns,
   type ScopeColumns,
+  type SumColumns,
   sumColumns,
 } from './metric-batch.ts';
 import { AggregationTemporality, DataPointType } from './metric-data.ts';
+
+/**
+ * Points of a metric that are kept apart while a backend is down. It bounds the memory when each window has new series.
+ */
+const MAX_KEPT = 10_000;
+
+const OVERFLOW = AttributeSet.from({ 'otel.metric.overflow': true });
 
 /**
  * The newer batch with the delta points of the older one merged in: sums and histograms add up over the joined window,
@@ -25,127 +32,165 @@ export function mergeDeltas(older: MetricBatch, newer: MetricBatch): MetricBatch
   }));
   for (const { scope, metrics } of older.scopeMetrics) {
     const deltas = metrics.filter((metric) => metric.aggregationTemporality === AggregationTemporality.DELTA);
-    if (deltas.length === 0) continue;
     const target = scopes.find((known) => known.scope === scope);
-    if (target === undefined) scopes.push({ scope, metrics: deltas });
-    else for (const metric of deltas) mergeInto(target.metrics, metric);
+    if (target !== undefined) mergeInto(target.metrics, deltas);
+    else if (deltas.length > 0) scopes.push({ scope, metrics: deltas });
   }
   return new MetricBatch(newer.resource, scopes);
 }
 
-function mergeInto(metrics: MetricColumns[], older: MetricColumns): void {
-  const at = metrics.findIndex((newer) => isSameStream(newer, older));
-  if (at < 0) metrics.push(older);
-  else metrics[at] = merged(older, metrics[at]!);
+/** Streams of one name and kind stand in the same order in both batches, so each is joined with the first one left. */
+function mergeInto(metrics: MetricColumns[], older: readonly MetricColumns[]): void {
+  const joined = new Set<number>();
+  for (const metric of older) {
+    const at = metrics.findIndex((newer, i) => !joined.has(i) && isSameStream(newer, metric));
+    if (at >= 0) metrics[at] = merged(metric, metrics[at]!);
+    joined.add(at < 0 ? metrics.push(metric) - 1 : at);
+  }
 }
 
 /** Exponential histograms of one stream may differ in scale; they stay two metrics with two windows. */
 function isSameStream(a: MetricColumns, b: MetricColumns): boolean {
-  if (a.dataPointType !== b.dataPointType || a.aggregationTemporality !== b.aggregationTemporality)
+  if (a.dataPointType !== b.dataPointType || a.aggregationTemporality !== b.aggregationTemporality) {
     return false;
-  if (a.descriptor.name !== b.descriptor.name || a.descriptor.unit !== b.descriptor.unit) return false;
-  if (a.dataPointType === DataPointType.EXPONENTIAL_HISTOGRAM) return false;
-  if (a.dataPointType !== DataPointType.HISTOGRAM) return true;
-  return a.boundaries.join() === (b as HistogramColumns).boundaries.join();
+  }
+  const { name, unit, valueType } = a.descriptor;
+  if (name !== b.descriptor.name || unit !== b.descriptor.unit || valueType !== b.descriptor.valueType) {
+    return false;
+  }
+  switch (a.dataPointType) {
+    case DataPointType.SUM:
+      return a.isMonotonic === (b as SumColumns).isMonotonic;
+    case DataPointType.HISTOGRAM:
+      return a.boundaries.join() === (b as HistogramColumns).boundaries.join();
+    default:
+      return a.dataPointType === DataPointType.GAUGE;
+  }
+}
+
+/** Where the points of the older metric go: those of the newer one keep their rows, further ones follow. */
+interface Rows {
+  readonly attributes: AttributeSet[];
+  /** By older row. */
+  readonly target: Uint32Array;
 }
 
 const contentKey = encodedForm((set: AttributeSet) =>
   JSON.stringify([set.keys, set.values.map((value) => (typeof value === 'number' ? `n${value}` : [value]))]),
 );
 
-/** Where the points of a merged metric come from: a row of either batch, or -1. */
-interface Rows {
-  readonly older: number[];
-  readonly newer: number[];
+function rowsFor(older: PointColumns, newer: PointColumns): Rows {
+  const attributes = [...newer.attributes];
+  const target = new Uint32Array(older.length);
+  const rowOfSet = new Map(attributes.map((set, row) => [set, row]));
+  let rowOfContent: Map<string, number> | undefined;
+  older.attributes.forEach((set, olderRow) => {
+    let row = rowOfSet.get(set);
+    // Released since, or never interned: an equal set is then another object.
+    if (row === undefined && set.id < 0) {
+      rowOfContent ??= new Map(newer.attributes.map((other, i) => [contentKey(other), i]));
+      row = rowOfContent.get(contentKey(set));
+    }
+    if (row === undefined && attributes.length >= MAX_KEPT) row = rowOfSet.get(OVERFLOW);
+    if (row === undefined) {
+      const isFull = attributes.length >= MAX_KEPT;
+      if (isFull) reportFull(newer.descriptor.name);
+      row = attributes.push(isFull ? OVERFLOW : set) - 1;
+      rowOfSet.set(attributes[row]!, row);
+    }
+    target[olderRow] = row;
+  });
+  return { attributes, target };
 }
 
-function pairRows(older: PointColumns, newer: PointColumns): Rows {
-  const rowOf = new Map(newer.attributes.map((set, row) => [contentKey(set), row]));
-  const rows: Rows = { older: new Array(newer.length).fill(-1), newer: [...newer.attributes.keys()] };
-  older.attributes.forEach((set, row) => {
-    const match = rowOf.get(contentKey(set));
-    if (match !== undefined) rows.older[match] = row;
-    else {
-      rows.older.push(row);
-      rows.newer.push(-1);
-    }
-  });
-  return rows;
+function reportFull(name: string): void {
+  report(
+    'warn',
+    `delta-backlog:${name}`,
+    `${name}: more than ${MAX_KEPT} series wait for a backend that fails; further ones are counted together ` +
+      'under otel.metric.overflow=true',
+  );
 }
 
 function merged(older: MetricColumns, newer: MetricColumns): MetricColumns {
-  const rows = pairRows(older, newer);
+  const rows = rowsFor(older, newer);
   const points = mergedPoints(older, newer, rows);
-  switch (newer.dataPointType) {
-    case DataPointType.SUM:
-      return sumColumns({ ...points, values: both(older, newer, rows, values, add) }, newer.isMonotonic);
-    case DataPointType.GAUGE:
-      return gaugeColumns({ ...points, values: both(older, newer, rows, values, (_, value) => value) });
-    default:
-      return mergedHistogram(older as HistogramColumns, newer as HistogramColumns, rows, points);
+  if (newer.dataPointType === DataPointType.HISTOGRAM) {
+    return mergedHistogram(older as HistogramColumns, newer, rows, points);
   }
+  const [olderValues, newerValues] = [(older as SumColumns).values, (newer as SumColumns).values];
+  if (newer.dataPointType === DataPointType.SUM) {
+    const values = joined(olderValues, newerValues, rows, (a, b) => a + b);
+    return sumColumns({ ...points, values }, newer.isMonotonic);
+  }
+  return gaugeColumns({ ...points, values: joined(olderValues, newerValues, rows, (_, b) => b) });
 }
 
 function mergedHistogram(older: HistogramColumns, newer: HistogramColumns, rows: Rows, points: PointColumns) {
-  const column = (name: 'counts' | 'sums' | 'mins' | 'maxs', combine: Combine) =>
-    both(older, newer, rows, (metric) => (metric as DistributionColumns)[name], combine);
+  const add = (a: number, b: number) => a + b;
   const width = newer.boundaries.length + 1;
   const bucketCounts = new Float64Array(points.length * width);
-  rows.newer.forEach((newerRow, i) => {
-    for (let bucket = 0; bucket < width; bucket++) {
-      bucketCounts[i * width + bucket] =
-        (newer.bucketCounts[newerRow * width + bucket] ?? 0) +
-        (older.bucketCounts[rows.older[i]! * width + bucket] ?? 0);
-    }
+  bucketCounts.set(newer.bucketCounts);
+  older.bucketCounts.forEach((count, i) => {
+    const row = rows.target[Math.floor(i / width)]!;
+    bucketCounts[row * width + (i % width)]! += count;
   });
   return histogramColumns({
     ...points,
     boundaries: newer.boundaries,
     bucketCounts,
-    counts: column('counts', add),
-    sums: column('sums', add),
-    mins: column('mins', Math.min),
-    maxs: column('maxs', Math.max),
+    counts: joined(older.counts, newer.counts, rows, add),
+    sums: joined(older.sums, newer.sums, rows, add),
+    mins: joined(older.mins, newer.mins, rows, Math.min),
+    maxs: joined(older.maxs, newer.maxs, rows, Math.max),
   });
 }
 
-function mergedPoints(older: PointColumns, newer: PointColumns, rows: Rows): PointColumns {
-  const pick = <T>(column: (points: PointColumns) => ArrayLike<T>, i: number, first: PointColumns): T => {
-    const row = (points: PointColumns) => (points === older ? rows.older[i]! : rows.newer[i]!);
-    const second = first === older ? newer : older;
-    return row(first) >= 0 ? column(first)[row(first)]! : column(second)[row(second)]!;
-  };
-  const all = rows.newer.map((_, i) => i);
-  const exemplars = all.map((i) =>
-    [older.exemplars?.[rows.older[i]!], newer.exemplars?.[rows.newer[i]!]].flatMap((list) => list ?? []),
-  );
+function mergedPoints(older: PointColumns, newer: PointColumns, { attributes, target }: Rows): PointColumns {
+  const startTimes = new BigUint64Array(attributes.length);
+  const endTimes = new BigUint64Array(attributes.length);
+  startTimes.set(newer.startTimes);
+  endTimes.set(newer.endTimes);
+  target.forEach((row, olderRow) => {
+    startTimes[row] = older.startTimes[olderRow]!;
+    if (row >= newer.length) endTimes[row] = older.endTimes[olderRow]!;
+  });
   return {
     descriptor: newer.descriptor,
     aggregationTemporality: newer.aggregationTemporality,
-    length: all.length,
-    attributes: all.map((i) => pick((points) => points.attributes, i, newer)),
-    startTimes: BigUint64Array.from(all, (i) => pick((points) => points.startTimes, i, older)),
-    endTimes: BigUint64Array.from(all, (i) => pick((points) => points.endTimes, i, newer)),
-    ...(exemplars.some((list) => list.length > 0) && { exemplars }),
+    length: attributes.length,
+    attributes,
+    startTimes,
+    endTimes,
+    ...((older.exemplars || newer.exemplars) && { exemplars: mergedExemplars(older, newer, target) }),
   };
 }
 
-type Combine = (older: number, newer: number) => number;
-
-const add: Combine = (older, newer) => older + newer;
-const values = (metric: PointColumns) => (metric as NumberColumns).values;
-
-function both(
-  older: PointColumns,
-  newer: PointColumns,
-  rows: Rows,
-  column: (points: PointColumns) => Float64Array,
-  combine: Combine,
-): Float64Array {
-  return Float64Array.from(rows.newer, (newerRow, i) => {
-    const olderRow = rows.older[i]!;
-    if (olderRow < 0) return column(newer)[newerRow]!;
-    if (newerRow < 0) return column(older)[olderRow]!;
-    return combine(column(older)[olderRow]!, column(newer)[newerRow]!);
+function mergedExemplars(older: PointColumns, newer: PointColumns, target: Uint32Array) {
+  const exemplars = [...(newer.exemplars ?? [])];
+  target.forEach((row, olderRow) => {
+    const earlier = older.exemplars?.[olderRow];
+    if (earlier) exemplars[row] = [...earlier, ...(exemplars[row] ?? [])];
   });
+  return exemplars;
+}
+
+function joined(
+  older: Float64Array,
+  newer: Float64Array,
+  { attributes, target }: Rows,
+  combine: (older: number, newer: number) => number,
+): Float64Array {
+  const values = new Float64Array(attributes.length);
+  values.set(newer);
+  let filled = newer.length;
+  target.forEach((row, olderRow) => {
+    // Further rows come in order, so the next unfilled one is the first of its series.
+    if (row < filled) values[row] = combine(older[olderRow]!, values[row]!);
+    else {
+      values[row] = older[olderRow]!;
+      filled = row + 1;
+    }
+  });
+  return values;
 }

@@ -1,6 +1,6 @@
 // What identifies an instrument, made from what its creator passed.
 import { type MetricAdvice, type MetricOptions, ValueType } from '@opentelemetry/api';
-import { report } from '../data/diagnostics.ts';
+import { report, textOf } from '../data/diagnostics.ts';
 import type { InstrumentType, MetricDescriptor } from '../data/metric-data.ts';
 import { shown } from './attribute-value.ts';
 
@@ -18,7 +18,7 @@ export function describeInstrument(
   name: unknown,
   options: MetricOptions | undefined,
 ): InstrumentDescriptor {
-  const text = typeof name === 'string' ? name : String(name ?? '');
+  const text = typeof name === 'string' ? name : textOf(name ?? '');
   if (!NAME.test(text)) {
     report(
       'error',
@@ -30,11 +30,23 @@ export function describeInstrument(
   return {
     name: text,
     type,
-    description: options?.description ?? '',
-    unit: options?.unit ?? '',
-    valueType: options?.valueType ?? ValueType.DOUBLE,
+    description: optionalText(text, 'description', options?.description),
+    unit: optionalText(text, 'unit', options?.unit),
+    valueType: options?.valueType === ValueType.INT ? ValueType.INT : ValueType.DOUBLE,
     advice: { explicitBucketBoundaries: checkedBoundaries(text, options?.advice) },
   };
+}
+
+function optionalText(name: string, option: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (value !== undefined && value !== null) {
+    report(
+      'error',
+      `instrument-${option}:${shown(name)}`,
+      `instrument ${shown(name)}: the ${option} is not a text and is ignored`,
+    );
+  }
+  return '';
 }
 
 function checkedBoundaries(name: string, advice: MetricAdvice | undefined): number[] | undefined {

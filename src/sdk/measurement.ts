@@ -1,7 +1,8 @@
 // Which measured values an instrument accepts. Decided per instrument, so that the check per call is two comparisons.
 import { ValueType } from '@opentelemetry/api';
-import { report } from '../data/diagnostics.ts';
+import { report, textOf } from '../data/diagnostics.ts';
 import { InstrumentType } from '../data/metric-data.ts';
+import { shown } from './attribute-value.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 
 export interface ValueRule {
@@ -23,8 +24,7 @@ export function valueRule({ name, type, valueType }: InstrumentDescriptor): Valu
   const isInteger = valueType === ValueType.INT;
 
   function refuse(value: unknown, remedy: string): undefined {
-    const text =
-      typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : `${typeof value} ${String(value)}`;
+    const text = typeof value === 'string' ? shown(value) : `${typeof value} ${textOf(value)}`;
     report('warn', `value:${name}`, `${name}: the measurement ${text} is ignored; ${remedy}`);
   }
 

@@ -222,7 +222,7 @@ describe('PeriodicExportingMetricReader', () => {
     counter.add(1);
     await reader.forceFlush();
     expect(exporter.values).toEqual([1]);
-    expect(logs).toEqual(['meterline: an observable callback failed: Error: broken sensor']);
+    expect(logs).toEqual(['meterline: 1 observable callbacks failed: broken sensor']);
   });
 
   test('cardinality limits are per instrument kind', () => {

@@ -1,11 +1,12 @@
 // Collects and exports at an interval, on forceFlush and on shutdown.
 import { context, createContextKey } from '@opentelemetry/api';
-import { report } from '../../data/diagnostics.ts';
+import { report, textOf } from '../../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../../data/errors.ts';
 import {
   bounded,
   type ExportResult,
   ExportResultCode,
+  MAX_TIMER_MILLIS,
   type PushMetricExporter,
 } from '../../data/exporter.ts';
 import { mergeDeltas } from '../../data/merge-deltas.ts';
@@ -43,9 +44,6 @@ const LIMIT_KEYS = {
   observableUpDownCounter: InstrumentType.OBSERVABLE_UP_DOWN_COUNTER,
 } as const;
 
-/** The longest delay that a Node timer takes. */
-const NO_LIMIT = 2 ** 31 - 1;
-
 /** What `suppressTracing` of `@opentelemetry/core` sets: exporting must not make spans of its own requests. */
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 
@@ -61,6 +59,8 @@ export class PeriodicExportingMetricReader extends MetricReader {
   /** The run under way or queued last; runs follow one another. */
   #lastRun: Promise<void> = Promise.resolve();
   #pendingRuns = 0;
+  /** The run that has not begun to collect; whoever asks for one meanwhile shares it. */
+  #queuedRun: Promise<void> | undefined;
   /** Settles when the exporter has answered the last export, which may be long after we stopped waiting. */
   #answered: Promise<void> = Promise.resolve();
   /** A delta batch that failed and may yet be delivered, together with the next one. */
@@ -79,7 +79,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
     checkMillis('exportTimeoutMillis', exportTimeoutMillis, 0);
     this.#exporter = exporter;
     this.#intervalMillis = exportIntervalMillis;
-    this.#timeoutMillis = exportTimeoutMillis === 0 ? NO_LIMIT : exportTimeoutMillis;
+    this.#timeoutMillis = exportTimeoutMillis;
   }
 
   protected override onInitialized(): void {
@@ -108,12 +108,17 @@ export class PeriodicExportingMetricReader extends MetricReader {
   }
 
   #run(): Promise<void> {
+    if (this.#queuedRun) return this.#queuedRun;
     this.#pendingRuns++;
     const run = this.#lastRun
-      .then(() => this.#collectAndExport())
+      .then(() => {
+        this.#queuedRun = undefined;
+        return this.#collectAndExport();
+      })
       .finally(() => {
         this.#pendingRuns--;
       });
+    this.#queuedRun = run;
     this.#lastRun = settled(run);
     return run;
   }
@@ -125,8 +130,15 @@ export class PeriodicExportingMetricReader extends MetricReader {
       () => this.#answered,
     );
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis });
-    for (const error of errors) {
-      report('error', `callback:${String(error)}`, `an observable callback failed: ${String(error)}`, error);
+    if (errors.length > 0) {
+      const reasons = errors.slice(0, 3).map(textOf).join('; ');
+      // One cause for all, because their texts may differ with each collection.
+      report(
+        'error',
+        `callbacks:${this.#number}`,
+        `${errors.length} observable callbacks failed: ${reasons}`,
+        ...errors,
+      );
     }
     const collected = toBatch(resourceMetrics);
     const batch = this.#undelivered ? mergeDeltas(this.#undelivered, collected) : collected;
@@ -189,9 +201,9 @@ function cardinalitySelector(limits: PeriodicExportingMetricReaderOptions['cardi
 }
 
 function checkMillis(option: string, value: unknown, min: number): void {
-  if (typeof value === 'number' && value >= min && value <= NO_LIMIT) return;
+  if (typeof value === 'number' && value >= min && value <= MAX_TIMER_MILLIS) return;
   throw new ConfigError(
-    `${option} is ${String(value)}; use a number of milliseconds from ${min} to ${NO_LIMIT}`,
+    `${option} is ${textOf(value)}; use a number of milliseconds from ${min} to ${MAX_TIMER_MILLIS}`,
   );
 }
 
