@@ -9,7 +9,6 @@ export class AttributeSet {
   readonly values: readonly AttributeValue[];
   /** A small number, unique among the sets that a provider holds; -1 when no provider holds this one. */
   id = -1;
-  #attributes: Attributes | undefined;
   // What {@link encodedForm} keeps: the first formats of a process in fields, because an array costs as much memory as
   // six of them and takes longer to reach, and it is asked for with every point of every export.
   #form0: unknown;
@@ -36,17 +35,7 @@ export class AttributeSet {
 
   /** The set as a frozen plain object, made on first touch and kept. */
   get attributes(): Attributes {
-    if (this.#attributes === undefined) {
-      const attributes: Attributes = {};
-      this.keys.forEach((key, i) => {
-        // Assigning would call the setter of `__proto__` and lose the attribute.
-        if (key === '__proto__') {
-          Object.defineProperty(attributes, key, { value: this.values[i], enumerable: true });
-        } else attributes[key] = this.values[i];
-      });
-      this.#attributes = Object.freeze(attributes);
-    }
-    return this.#attributes;
+    return plainObject(this);
   }
 
   /** @internal */
@@ -74,3 +63,13 @@ export function encodedForm<T extends object | string>(
     return set.form(slot, encode) as T;
   };
 }
+
+const plainObject = encodedForm(({ keys, values }) => {
+  const attributes: Attributes = {};
+  keys.forEach((key, i) => {
+    // Assigning would call the setter of `__proto__` and lose the attribute.
+    if (key === '__proto__') Object.defineProperty(attributes, key, { value: values[i], enumerable: true });
+    else attributes[key] = values[i];
+  });
+  return Object.freeze(attributes);
+});

@@ -13,6 +13,9 @@ import { IdIndex } from './id-index.ts';
 /** The one attribute of the series that takes what is over the limit (OTel metrics SDK, "Overflow attribute"). */
 const OVERFLOW: Attributes = { 'otel.metric.overflow': true };
 
+/** Rows up to which a table doubles. */
+const SMALL = 4096;
+
 export interface SeriesTableOptions {
   /** How many series there may be beside the overflow series. */
   limit: number;
@@ -36,7 +39,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   readonly #options: SeriesTableOptions;
   readonly #index = new IdIndex();
   readonly sets: AttributeSet[] = [];
-  readonly #cells: (Cell | undefined)[] = [];
+  /** By row; only bound series have one. */
+  readonly #cells = new Map<number, Cell>();
   /** By row; a series without an exemplar offered has none. Stays empty while exemplars are off. */
   readonly #reservoirs: (ExemplarReservoir | undefined)[] = [];
   /** 1 for rows written since the last collection. */
@@ -89,7 +93,9 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
 
   /** The cell of a row; the same one each time, for as long as the series lives. */
   cell(row: number): Cell {
-    return (this.#cells[row] ??= { row });
+    let cell = this.#cells.get(row);
+    if (cell === undefined) this.#cells.set(row, (cell = { row }));
+    return cell;
   }
 
   /** Keeps a measurement as an example, if the reservoir wants it. */
@@ -135,7 +141,6 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     this.#interner.retain(set);
     this.#index.set(set.id, row);
     this.sets.push(set);
-    this.#cells.push(undefined);
     this.touched[row] = 0;
     this.startTimes[row] = now();
     this.aggregator.reset(row);
@@ -147,7 +152,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     const last = this.size - 1;
     this.#index.delete(this.sets[row]!.id);
     this.#interner.release(this.sets[row]!);
-    const cell = this.#cells[row];
+    const cell = this.#cells.get(row);
+    this.#cells.delete(row);
     if (cell !== undefined) cell.row = -1;
     if (cell !== undefined && cell === this.#overflow) this.#overflow = undefined;
     if (row !== last) {
@@ -157,17 +163,21 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
       this.startTimes[row] = this.startTimes[last]!;
       this.#index.set(this.sets[row]!.id, row);
       if (this.#reservoirs.length > row) this.#reservoirs[row] = this.#reservoirs[last];
-      const moved = this.#cells[last];
-      this.#cells[row] = moved;
-      if (moved !== undefined) moved.row = row;
+      const moved = this.#cells.get(last);
+      if (moved !== undefined) {
+        moved.row = row;
+        this.#cells.set(row, moved);
+        this.#cells.delete(last);
+      }
     }
     this.sets.pop();
-    this.#cells.pop();
     if (this.#reservoirs.length > last) this.#reservoirs.length = last;
   }
 
   #grow(): void {
-    const capacity = this.touched.length * 2;
+    // Large tables grow by a quarter: the half that doubling leaves empty on average would be most of their memory.
+    const { length } = this.touched;
+    const capacity = length < SMALL ? length * 2 : length + (length >> 2);
     const touched = new Uint8Array(capacity);
     touched.set(this.touched);
     this.touched = touched;
