@@ -14,7 +14,7 @@ export async function openTelemetry() {
     async onForceFlush() {}
     async onShutdown() {}
   }
-  const reader = new ManualReader();
+  const reader = new ManualReader({ cardinalitySelector: () => 200_000 });
   const provider = new MeterProvider({ readers: [reader] });
   return { provider, reader, meter: provider.getMeter('bench'), recorded: () => collected(reader) };
 }
@@ -25,6 +25,7 @@ export async function prometheusClient(name) {
   const registry = new client.Registry();
   const make = (Metric) => (options) => new Metric({ help: 'bench', registers: [registry], ...options });
   return {
+    registry,
     counter: make(client.Counter),
     gauge: make(client.Gauge),
     histogram: make(client.Histogram),
