@@ -59,24 +59,32 @@ interface Schema {
 
 class Shape {
   readonly key: string;
-  readonly next: Shape | undefined;
+  next: Shape | undefined;
   /** Shapes that go on with one more key: the first of them; the others follow through `next`. */
   longer: Shape | undefined;
   schema: Schema | undefined;
   /** Where in the caller's order each key of the schema stands. */
   order: readonly number[] = [];
 
-  constructor(key: string, next: Shape | undefined) {
+  constructor(key: string) {
     this.key = key;
-    this.next = next;
   }
 }
 
+/** Attributes as they identify a series. */
+export interface CanonicalAttributes {
+  /** Sorted; `values` runs parallel. */
+  readonly keys: readonly string[];
+  readonly values: readonly AttributeValue[];
+  /** The caller's key order, when a later call in this order needs no conversion. */
+  readonly original: readonly string[] | undefined;
+}
+
 /** Key orders come from code, so they are few; this bounds the memory when they come from data. */
-const MAX_SHAPES = 4096;
+const MAX_SHAPES = 1024;
 
 export class AttributeInterner {
-  #root = new Shape('', undefined);
+  #root = new Shape('');
   #shapeCount = 0;
   readonly #schemas = new Map<string, Schema>();
   /** Equal arrays are one frozen array while a set uses them, so that they can be Map keys. */
@@ -84,8 +92,11 @@ export class AttributeInterner {
   #freeIds: number[] = [];
   #nextId = 0;
   #references = new Uint32Array(64);
-  /** The values of the call at hand, in the caller's order. Kept to save an allocation per call. */
-  readonly #values: unknown[] = [];
+  /**
+   * Room for the values of a call, in the caller's order; kept to save an allocation per call. Taken away while in use,
+   * because reading an attribute may run a getter, which may record too.
+   */
+  #scratch: unknown[] | undefined;
 
   /** How many key sets are known; bounded. */
   get schemaCount(): number {
@@ -97,7 +108,8 @@ export class AttributeInterner {
    * {@link lookup} or {@link intern} will tell. Allocates nothing.
    */
   find(attributes: Attributes): AttributeSet | undefined {
-    const values = this.#values;
+    const values = this.#scratch ?? [];
+    this.#scratch = undefined;
     let shape = this.#root;
     let count = 0;
     for (const key in attributes) {
@@ -109,12 +121,14 @@ export class AttributeInterner {
       shape = step;
       values[count++] = value;
     }
-    return this.#setOf(shape, count);
+    this.#scratch = values;
+    return setOf(shape, values, count);
   }
 
   /** Like {@link find}, for the attributes whose key is kept. */
   findKept(attributes: Attributes, keeps: (key: string) => boolean): AttributeSet | undefined {
-    const values = this.#values;
+    const values = this.#scratch ?? [];
+    this.#scratch = undefined;
     let shape = this.#root;
     let count = 0;
     for (const key in attributes) {
@@ -127,40 +141,21 @@ export class AttributeInterner {
       shape = step;
       values[count++] = value;
     }
-    return this.#setOf(shape, count);
+    this.#scratch = values;
+    return setOf(shape, values, count);
   }
 
-  #setOf({ schema, order }: Shape, count: number): AttributeSet | undefined {
-    if (schema === undefined) return undefined;
-    if (count === 0) return schema.empty;
-    const values = this.#values;
-    let branch: Branch = schema.root;
-    for (let i = 0; i < count; i++) {
-      const found = branch.get(values[order[i]!] as AttributeValue);
-      if (found === undefined) return undefined;
-      if (found instanceof AttributeSet) {
-        for (let rest = i + 1; rest < count; rest++) {
-          if (found.values[rest] !== values[order[rest]!]) return undefined;
-        }
-        return found;
-      }
-      branch = found;
-    }
-    return undefined;
-  }
-
-  /** The set for these attributes if it is interned. */
-  lookup(attributes: Attributes): AttributeSet | undefined {
-    const { schema, values } = this.#canonical(attributes);
+  /** The set of these attributes if it is interned. */
+  lookup({ keys, values }: CanonicalAttributes): AttributeSet | undefined {
+    const schema = this.#schemas.get(schemaKey(keys));
     return schema === undefined ? undefined : this.#walk(schema, values);
   }
 
   /**
-   * The set for these attributes, interned if it was not. It lives until {@link release} has been called as often as
+   * The set of these attributes, interned if it was not. It lives until {@link release} has been called as often as
    * {@link retain}.
    */
-  intern(attributes: Attributes): AttributeSet {
-    const { keys, values, original } = this.#canonical(attributes);
+  intern({ keys, values, original }: CanonicalAttributes): AttributeSet {
     const schema = this.#schemaOf(keys);
     const set = this.#walk(schema, values) ?? this.#insert(schema, values);
     // Last, because it may drop the schemas that have no set.
@@ -182,8 +177,8 @@ export class AttributeInterner {
     set.id = -1;
   }
 
-  /** Sorts and converts. `original` is the caller's key order, when a later call may use it as a shape. */
-  #canonical(attributes: Attributes) {
+  /** Reads each attribute once, sorts and converts. */
+  canonical(attributes: Attributes): CanonicalAttributes {
     const original: string[] = [];
     const entries: [string, AttributeValue][] = [];
     // Own and inherited properties, like the `for…in` of `find`, or the two would disagree.
@@ -198,7 +193,6 @@ export class AttributeInterner {
     return {
       keys,
       values: entries.map(([, value]) => (Array.isArray(value) ? this.#sharedArray(value) : value)),
-      schema: this.#schemas.get(schemaKey(keys)),
       original: original.length === keys.length ? original : undefined,
     };
   }
@@ -242,8 +236,8 @@ export class AttributeInterner {
           this.#forgetShapes();
           return;
         }
-        step = new Shape(key, shape.longer);
-        shape.longer = step;
+        step = new Shape(key);
+        append(shape, step);
       }
       shape = step;
     }
@@ -252,7 +246,7 @@ export class AttributeInterner {
   }
 
   #forgetShapes(): void {
-    this.#root = new Shape('', undefined);
+    this.#root = new Shape('');
     this.#shapeCount = 0;
     for (const [key, { root, empty }] of this.#schemas) {
       if (root.isEmpty && empty === undefined) this.#schemas.delete(key);
@@ -282,6 +276,38 @@ export class AttributeInterner {
     else insertPath(schema.root, set, 0);
     return set;
   }
+}
+
+/** Last, so that the orders that code has used from the start are found first, whatever comes from data later. */
+function append(shape: Shape, step: Shape): void {
+  let last = shape.longer;
+  if (last === undefined) shape.longer = step;
+  else {
+    while (last.next !== undefined) last = last.next;
+    last.next = step;
+  }
+}
+
+function setOf(
+  { schema, order }: Shape,
+  values: readonly unknown[],
+  count: number,
+): AttributeSet | undefined {
+  if (schema === undefined) return undefined;
+  if (count === 0) return schema.empty;
+  let branch: Branch = schema.root;
+  for (let i = 0; i < count; i++) {
+    const found = branch.get(values[order[i]!] as AttributeValue);
+    if (found === undefined) return undefined;
+    if (found instanceof AttributeSet) {
+      for (let rest = i + 1; rest < count; rest++) {
+        if (found.values[rest] !== values[order[rest]!]) return undefined;
+      }
+      return found;
+    }
+    branch = found;
+  }
+  return undefined;
 }
 
 function insertPath(branch: Branch, set: AttributeSet, depth: number): void {

@@ -1,6 +1,7 @@
 // What `bind` returns: the rows of one attribute set in every stream of an instrument, resolved once.
 import type { Attributes, Context } from '@opentelemetry/api';
 import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket-histogram.ts';
+import { LastValueAggregator } from './aggregation/last-value.ts';
 import { SumAggregator } from './aggregation/sum.ts';
 import { type ExemplarFilter, findRegistry, sampledContext } from './exemplars/exemplar-filter.ts';
 import { NO_ATTRIBUTES, type Recorder } from './recorder.ts';
@@ -64,7 +65,10 @@ class BoundRow {
     this.#table = stream.table;
     this.#sum = aggregator instanceof SumAggregator ? aggregator : undefined;
     this.#histogram = aggregator instanceof ExplicitBucketHistogramAggregator ? aggregator : undefined;
-    this.#cell = stream.table.cell(stream.rowOf(attributes));
+    // Zero is true of a sum and of a distribution before the first measurement, and lets a first increment be seen as
+    // one. A gauge has no value before its first.
+    const isOpened = !(aggregator instanceof LastValueAggregator);
+    this.#cell = isOpened ? stream.table.cell(stream.rowOf(attributes)) : { row: -1 };
   }
 
   record(value: number, attributes: Attributes, sampled: Context | undefined): void {
@@ -86,10 +90,20 @@ class BoundRow {
 /** Copies the attributes: the caller may change its object, and a released series is opened again with them. */
 export function bind(recorder: Recorder, attributes: Attributes = NO_ATTRIBUTES): BoundSeries {
   try {
-    const own = typeof attributes === 'object' ? { ...attributes } : recorder.notAttributes(attributes);
+    const own = typeof attributes === 'object' ? copied(attributes) : recorder.notAttributes(attributes);
     return new BoundSeries(recorder, own);
   } catch (error) {
     recorder.failed(error);
     return new BoundSeries(recorder, NO_ATTRIBUTES);
   }
+}
+
+/** With inherited attributes, as when recording, and arrays of its own. */
+function copied(attributes: Attributes): Attributes {
+  const copy: Attributes = {};
+  for (const key in attributes) {
+    const value = attributes[key];
+    Object.defineProperty(copy, key, { value: Array.isArray(value) ? [...value] : value, enumerable: true });
+  }
+  return copy;
 }

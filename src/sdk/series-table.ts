@@ -66,16 +66,26 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
 
   /** The row that takes measurements with these attributes: found, made, or that of the overflow series. */
   open(attributes: Attributes): number {
-    const known = this.#interner.lookup(attributes);
+    const canonical = this.#interner.canonical(attributes);
+    const known = this.#interner.lookup(canonical);
     const row = known === undefined ? -1 : this.#index.get(known.id);
     if (row >= 0) return row;
     if (this.#isFull() && this.#options.evictUntouched) this.releaseUntouched();
     if (this.#isFull()) {
       this.#options.onOverflow(attributes);
-      this.#overflow ??= this.cell(this.#append(this.#interner.intern(OVERFLOW)));
-      return this.#overflow.row;
+      return this.#overflowRow();
     }
-    return this.#append(known ?? this.#interner.intern(attributes));
+    return this.#append(known ?? this.#interner.intern(canonical));
+  }
+
+  /** The overflow series; one that the user made under the same attribute is the same series. */
+  #overflowRow(): number {
+    if (this.#overflow === undefined) {
+      const set = this.#interner.intern(this.#interner.canonical(OVERFLOW));
+      const row = this.#index.get(set.id);
+      this.#overflow = this.cell(row < 0 ? this.#append(set) : row);
+    }
+    return this.#overflow.row;
   }
 
   /** Whether the row is that of the overflow series. */
@@ -130,7 +140,6 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   }
 
   #isFull(): boolean {
-    // A set named like the overflow series by the user itself counts as any other.
     const ordinary = this.size - (this.#overflow === undefined ? 0 : 1);
     return ordinary >= this.#options.limit;
   }

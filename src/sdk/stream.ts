@@ -96,7 +96,7 @@ export class SyncStream implements Stream {
   remove(attributes: Attributes): void {
     const { interner, filter, table } = this.#options;
     const kept = filter === undefined ? attributes : applied(filter, attributes, undefined);
-    const set = interner.lookup(kept);
+    const set = interner.lookup(interner.canonical(kept));
     if (set === undefined) return;
     table.remove(set);
     this.#writtenAt.delete(set);

@@ -87,12 +87,10 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
         count += inBucket;
       }
       counts[i] = count;
+      // A bound series that nothing was recorded to has neither.
+      if (count === 0 || !this.#recordMinMax) mins[i] = maxs[i] = Number.NaN;
     }
     if (!this.#recordSum) sums.fill(Number.NaN);
-    if (!this.#recordMinMax) {
-      mins.fill(Number.NaN);
-      maxs.fill(Number.NaN);
-    }
     return histogramColumns({
       ...points,
       boundaries: [...this.#boundaries],

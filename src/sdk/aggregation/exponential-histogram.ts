@@ -1,12 +1,13 @@
 // Base-2 exponential histogram: buckets (base^i, base^(i+1)] with base = 2^(2^-scale), as fine as `maxSize` buckets per
 // sign allow (OTel metrics SDK, "Base2 Exponential Bucket Histogram Aggregation", and data model).
 import {
-  type ExponentialBuckets,
+  type ExponentialBuckets as BucketColumns,
   exponentialHistogramColumns,
   type PointColumns,
 } from '../../data/metric-batch.ts';
 import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
 import type { Aggregator } from './aggregator.ts';
+import { ExponentialBuckets } from './exponential-buckets.ts';
 import { bucketIndex } from './exponential-index.ts';
 
 export const DEFAULT_MAX_SIZE = 160;
@@ -23,50 +24,31 @@ export interface ExponentialHistogramOptions {
   recordMinMax: boolean;
 }
 
-/** The counts of one sign: `counts[i]` is that of bucket `offset + i`. */
-class Buckets {
-  offset = 0;
-  counts: number[] = [];
-
-  increment(index: number): void {
-    const { counts } = this;
-    if (counts.length === 0) this.offset = index;
-    while (index < this.offset) {
-      counts.unshift(0);
-      this.offset--;
-    }
-    while (index >= this.offset + counts.length) counts.push(0);
-    counts[index - this.offset]!++;
-  }
-
-  /** Joins neighbours `shift` times: bucket `i` goes to `i >> shift`, and no count is lost. */
-  downscale(shift: number): void {
-    if (this.counts.length === 0) return;
-    const offset = this.offset >> shift;
-    const joined = new Array<number>(((this.offset + this.counts.length - 1) >> shift) - offset + 1).fill(0);
-    this.counts.forEach((count, i) => void (joined[((this.offset + i) >> shift) - offset]! += count));
-    this.offset = offset;
-    this.counts = joined;
-  }
-}
-
 class Series {
-  scale: number;
+  scale = 0;
   count = 0;
   zeroCount = 0;
   sum = 0;
   min = Number.POSITIVE_INFINITY;
   max = Number.NEGATIVE_INFINITY;
-  readonly positive = new Buckets();
-  readonly negative = new Buckets();
+  readonly positive = new ExponentialBuckets();
+  readonly negative = new ExponentialBuckets();
 
-  constructor(scale: number) {
+  clear(scale: number): void {
     this.scale = scale;
+    this.count = 0;
+    this.zeroCount = 0;
+    this.sum = 0;
+    this.min = Number.POSITIVE_INFINITY;
+    this.max = Number.NEGATIVE_INFINITY;
+    this.positive.clear();
+    this.negative.clear();
   }
 }
 
 export class ExponentialHistogramAggregator implements Aggregator {
   readonly #options: ExponentialHistogramOptions;
+  /** By row. Those of rows that ended wait for the next series, so that their buckets need not grow again. */
   readonly #series: Series[] = [];
 
   constructor(options: ExponentialHistogramOptions) {
@@ -76,11 +58,13 @@ export class ExponentialHistogramAggregator implements Aggregator {
   resize(): void {}
 
   reset(row: number): void {
-    this.#series[row] = new Series(this.#options.maxScale);
+    (this.#series[row] ??= new Series()).clear(this.#options.maxScale);
   }
 
   move(from: number, to: number): void {
+    const ended = this.#series[to]!;
     this.#series[to] = this.#series[from]!;
+    this.#series[from] = ended;
   }
 
   record(row: number, value: number): void {
@@ -93,12 +77,15 @@ export class ExponentialHistogramAggregator implements Aggregator {
     else this.#count(series, value > 0 ? series.positive : series.negative, Math.abs(value));
   }
 
-  #count(series: Series, buckets: Buckets, magnitude: number): void {
-    let index = bucketIndex(magnitude, series.scale);
+  #count(series: Series, buckets: ExponentialBuckets, magnitude: number): void {
+    const index = bucketIndex(magnitude, series.scale);
+    if (index >= buckets.low && index <= buckets.high) {
+      buckets.increment(index);
+      return;
+    }
+    let low = buckets.length === 0 ? index : Math.min(buckets.low, index);
+    let high = buckets.length === 0 ? index : Math.max(buckets.high, index);
     let shift = 0;
-    let low = buckets.counts.length === 0 ? index : Math.min(buckets.offset, index);
-    let high =
-      buckets.counts.length === 0 ? index : Math.max(buckets.offset + buckets.counts.length - 1, index);
     while (high - low >= this.#options.maxSize && series.scale - shift > MIN_SCALE) {
       low >>= 1;
       high >>= 1;
@@ -108,9 +95,8 @@ export class ExponentialHistogramAggregator implements Aggregator {
       series.positive.downscale(shift);
       series.negative.downscale(shift);
       series.scale -= shift;
-      index >>= shift;
     }
-    buckets.increment(index);
+    buckets.increment(index >> shift);
   }
 
   createReservoir(): ExemplarReservoir {
@@ -129,18 +115,18 @@ export class ExponentialHistogramAggregator implements Aggregator {
       counts: Float64Array.from(series, (one) => one.count),
       zeroCounts: Float64Array.from(series, (one) => one.zeroCount),
       sums: Float64Array.from(series, (one) => (recordSum ? one.sum : Number.NaN)),
-      mins: Float64Array.from(series, (one) => (recordMinMax ? one.min : Number.NaN)),
-      maxs: Float64Array.from(series, (one) => (recordMinMax ? one.max : Number.NaN)),
+      mins: Float64Array.from(series, (one) => (recordMinMax && one.count > 0 ? one.min : Number.NaN)),
+      maxs: Float64Array.from(series, (one) => (recordMinMax && one.count > 0 ? one.max : Number.NaN)),
       positive: bucketColumns(series.map((one) => one.positive)),
       negative: bucketColumns(series.map((one) => one.negative)),
     });
   }
 }
 
-function bucketColumns(all: readonly Buckets[]): ExponentialBuckets {
+function bucketColumns(all: readonly ExponentialBuckets[]): BucketColumns {
   const starts = new Uint32Array(all.length + 1);
-  all.forEach((buckets, i) => void (starts[i + 1] = starts[i]! + buckets.counts.length));
+  all.forEach((buckets, i) => void (starts[i + 1] = starts[i]! + buckets.length));
   const counts = new Float64Array(starts[all.length]!);
-  for (const [i, buckets] of all.entries()) counts.set(buckets.counts, starts[i]);
-  return { offsets: Int32Array.from(all, (buckets) => buckets.offset), starts, counts };
+  for (const [i, buckets] of all.entries()) buckets.copyTo(counts, starts[i]!);
+  return { offsets: Int32Array.from(all, (buckets) => buckets.low), starts, counts };
 }

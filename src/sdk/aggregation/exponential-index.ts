@@ -5,6 +5,9 @@ const bits = new DataView(new ArrayBuffer(8));
 const EXPONENT_BIAS = 1023;
 const MIN_NORMAL_EXPONENT = -1022;
 
+/** Buckets per power of two by scale, from 0; a look-up, because computing a power takes four times as long as the rest. */
+const PER_OCTAVE = Float64Array.from({ length: 21 }, (_, scale) => 2 ** scale);
+
 /**
  * The index `i` of the bucket (base^i, base^(i+1)] that holds the value, where base = 2^(2^-scale). Exact for powers of two
  * at every scale and for all values at scales of 0 and below; elsewhere within the rounding of one logarithm.
@@ -20,7 +23,7 @@ export function bucketIndex(value: number, scale: number): number {
   // A power of two is the inclusive upper bound of the bucket below. A subnormal is rounded up to one.
   const isBound = biased === 0 || isPowerOfTwo;
   if (scale <= 0) return (isBound ? exponent - 1 : exponent) >> -scale;
-  const perOctave = 2 ** scale;
+  const perOctave = PER_OCTAVE[scale]!;
   if (isBound) return exponent * perOctave - 1;
   const index = Math.floor(Math.log2(value) * perOctave);
   // The logarithm may round across the octave that the exponent tells for certain.
