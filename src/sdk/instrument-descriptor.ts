@@ -12,8 +12,26 @@ export interface InstrumentDescriptor extends MetricDescriptor {
 /** OTel metrics API, "Instrument name syntax". */
 const NAME = /^[a-z][a-z0-9_.\-/]{0,254}$/i;
 
-/** Bad names and bad advice are reported; the instrument works all the same, as in the other SDKs. */
+/** Bad names, texts and advice are reported; the instrument works all the same, as in the other SDKs. */
 export function describeInstrument(
+  type: InstrumentType,
+  name: unknown,
+  options: MetricOptions | undefined,
+): InstrumentDescriptor {
+  try {
+    return described(type, name, options);
+  } catch (error) {
+    report(
+      'error',
+      'instrument-options',
+      'the options of an instrument could not be read and are left out',
+      error,
+    );
+    return described(type, name, undefined);
+  }
+}
+
+function described(
   type: InstrumentType,
   name: unknown,
   options: MetricOptions | undefined,

@@ -3,13 +3,13 @@
 import type * as api from '@opentelemetry/api';
 import type { Attributes, MeterOptions } from '@opentelemetry/api';
 import { AttributeSet } from '../data/attribute-set.ts';
-import { report } from '../data/diagnostics.ts';
+import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
 import { bounded } from '../data/exporter.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
 import type { IMetricReader, ReaderCallOptions } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
-import { AttributeInterner } from './attribute-interner.ts';
+import { AttributeInterner, type CanonicalAttributes } from './attribute-interner.ts';
 import { defaultResource } from './default-resource.ts';
 import { EXEMPLAR_FILTERS, type ExemplarFilter } from './exemplars/exemplar-filter.ts';
 import { Meter } from './meter.ts';
@@ -91,12 +91,14 @@ export class MeterProvider implements api.MeterProvider {
         'a meter was asked for without a name; pass the name of the library or module',
       );
     }
-    const attributes = AttributeSet.from(options?.attributes ?? {});
+    const attributes = this.#scopeAttributes(options);
     const scope: InstrumentationScope = {
       name: typeof name === 'string' ? name : '',
-      version: version ?? undefined,
-      schemaUrl: options?.schemaUrl ?? undefined,
-      ...(attributes.keys.length > 0 && { attributes: attributes.attributes }),
+      version: typeof version === 'string' ? version : undefined,
+      schemaUrl: typeof options?.schemaUrl === 'string' ? options.schemaUrl : undefined,
+      ...(attributes.keys.length > 0 && {
+        attributes: new AttributeSet(attributes.keys, attributes.values).attributes,
+      }),
     };
     const key = JSON.stringify([
       scope.name,
@@ -116,6 +118,20 @@ export class MeterProvider implements api.MeterProvider {
       this.#meters.set(key, meter);
     }
     return meter;
+  }
+
+  #scopeAttributes(options: { attributes?: Attributes } | undefined): CanonicalAttributes {
+    try {
+      return this.#interner.canonical(options?.attributes ?? {});
+    } catch (error) {
+      report(
+        'error',
+        'meter-attributes',
+        'the attributes of a meter could not be read and are left out',
+        error,
+      );
+      return this.#interner.canonical({});
+    }
   }
 
   /**
@@ -148,15 +164,15 @@ export class MeterProvider implements api.MeterProvider {
     const timeoutMillis = options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS;
     const results = await Promise.allSettled(
       this.#readers.map((reader) =>
-        bounded(`${call} of a reader`, timeoutMillis, () => reader[call](options)),
+        // Without a referenced timer, Node ends a process that only waits for this.
+        bounded(`${call} of a reader`, timeoutMillis, () => reader[call](options), undefined, {
+          keepsAlive: true,
+        }),
       ),
     );
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     if (errors.length > 0) {
-      throw new AggregateError(
-        errors,
-        `${call} failed: ${errors.map((error) => String(error?.message ?? error)).join('; ')}`,
-      );
+      throw new AggregateError(errors, `${call} failed: ${errors.map(textOf).join('; ')}`);
     }
   }
 }

@@ -14,6 +14,7 @@ import type {
   IMetricReader,
   MetricCollectOptions,
   MetricProducer,
+  SelfMetrics,
 } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
 import { aggregationProblem, chooseAggregator, isCompatible } from './aggregation/choose-aggregator.ts';
@@ -39,6 +40,8 @@ const RESOURCE_TIMEOUT_MILLIS = 5_000;
 export interface Scope {
   readonly scope: InstrumentationScope;
   readonly callbacks: Callbacks;
+  /** True for the provider's metrics about itself. */
+  readonly isSelf?: boolean;
 }
 
 /** What all pipelines of a provider have in common. */
@@ -47,7 +50,10 @@ export interface ProviderState {
   readonly interner: AttributeInterner;
   readonly views: readonly View[];
   readonly gaugeIdleTimeoutMillis: number | undefined;
+  readonly selfMetrics: SelfMetrics | undefined;
 }
+
+type Selector = 'selectAggregation' | 'selectAggregationTemporality' | 'selectCardinalityLimit';
 
 const OBSERVABLE = new Set<InstrumentType>([
   InstrumentType.OBSERVABLE_COUNTER,
@@ -69,6 +75,10 @@ export class Pipeline implements MetricProducer {
     this.#state = state;
   }
 
+  get selfMetrics(): SelfMetrics | undefined {
+    return this.#state.selfMetrics;
+  }
+
   /** The streams of a synchronous instrument; none when this reader drops it. */
   sync(scope: Scope, instrument: InstrumentDescriptor): SyncStream[] {
     return this.#open(scope, instrument, (options) => new SyncStream(options));
@@ -84,6 +94,7 @@ export class Pipeline implements MetricProducer {
     instrument: InstrumentDescriptor,
     create: (options: StreamOptions) => S,
   ): S[] {
+    if (scope.isSelf && !this.#reader.receivesSelfMetrics) return [];
     const matching = this.#state.views.filter(
       (view) => view.matches(instrument, scope.scope) && this.#isUsable(view.aggregation, instrument),
     );
@@ -104,8 +115,9 @@ export class Pipeline implements MetricProducer {
   #streamOptions(instrument: InstrumentDescriptor, view: View | undefined): StreamOptions | undefined {
     const { type } = instrument;
     const { interner, gaugeIdleTimeoutMillis } = this.#state;
-    const temporality = this.#reader.selectAggregationTemporality(type);
-    const readers = this.#reader.selectAggregation(type);
+    const { CUMULATIVE } = AggregationTemporality;
+    const temporality = this.#select('selectAggregationTemporality', type, CUMULATIVE);
+    const readers = this.#select('selectAggregation', type, { type: AggregationType.DEFAULT });
     const fallback = this.#isUsable(readers, instrument)
       ? readers
       : { type: AggregationType.DEFAULT as const };
@@ -118,7 +130,7 @@ export class Pipeline implements MetricProducer {
       valueType: instrument.valueType,
     };
     const limit =
-      view?.cardinalityLimit ?? this.#reader.selectCardinalityLimit?.(type) ?? DEFAULT_CARDINALITY_LIMIT;
+      view?.cardinalityLimit ?? this.#select('selectCardinalityLimit', type, DEFAULT_CARDINALITY_LIMIT);
     let isReported = false;
     const table = new SeriesTable(aggregator, interner, {
       limit,
@@ -140,6 +152,21 @@ export class Pipeline implements MetricProducer {
       idleTimeoutMillis:
         view?.idleTimeoutMillis ?? (type === InstrumentType.GAUGE ? gaugeIdleTimeoutMillis : undefined),
     };
+  }
+
+  /** Readers of the 1.x SDK lack some selectors, and a selector of the user's may throw. */
+  #select<K extends Selector>(selector: K, type: InstrumentType, fallback: ReturnType<IMetricReader[K]>) {
+    try {
+      return (this.#reader[selector]?.(type) as ReturnType<IMetricReader[K]> | undefined) ?? fallback;
+    } catch (error) {
+      report(
+        'error',
+        `reader-${selector}`,
+        `${selector} of a reader failed for ${type}; using the default`,
+        error,
+      );
+      return fallback;
+    }
   }
 
   /** A setting that would be wrong for the instrument is reported and ignored (OTel metrics SDK, "Measurement processing"). */

@@ -11,6 +11,7 @@ import { bounded } from '../../data/exporter.ts';
 import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
 import type {
   CollectionResult,
+  ComponentMetrics,
   IMetricReader,
   MetricCollectOptions,
   MetricProducer,
@@ -27,16 +28,22 @@ export interface MetricReaderOptions {
   cardinalitySelector?: (instrumentType: InstrumentType) => number;
   /** Further sources, collected with the SDK's own metrics and exported under its resource. */
   metricProducers?: MetricProducer[];
+  /** Whether the provider's metrics about itself are collected too. Default false: they would surprise tests. */
+  selfMetrics?: boolean;
 }
 
 export abstract class MetricReader implements IMetricReader {
+  readonly componentType?: string;
+  readonly receivesSelfMetrics: boolean;
   readonly #options: MetricReaderOptions;
+  #self: ComponentMetrics | undefined;
   #producer: MetricProducer | undefined;
   #shutdown: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(options: MetricReaderOptions = {}) {
     this.#options = options;
+    this.receivesSelfMetrics = options.selfMetrics ?? false;
   }
 
   /** @throws Error when the reader already belongs to a provider */
@@ -45,6 +52,7 @@ export abstract class MetricReader implements IMetricReader {
       throw new Error('A reader belongs to one MeterProvider only; make a reader for each provider.');
     }
     this.#producer = producer;
+    this.#self = producer.selfMetrics?.component(this);
     this.onInitialized();
   }
 
@@ -71,8 +79,23 @@ export abstract class MetricReader implements IMetricReader {
     if (this.#producer === undefined)
       throw new Error('The reader has not been given to a MeterProvider yet.');
     if (this.#isClosed) throw new ExportError('SHUTDOWN', 'the reader has been shut down');
+    const ended = this.#self?.collection();
+    try {
+      const result = await this.#collectAll(this.#producer, options);
+      ended?.(result.errors[0]);
+      return result;
+    } catch (error) {
+      ended?.(error);
+      throw error;
+    }
+  }
+
+  async #collectAll(
+    producer: MetricProducer,
+    options: MetricCollectOptions | undefined,
+  ): Promise<CollectionResult> {
     const [own, ...others] = await Promise.allSettled(
-      [this.#producer, ...(this.#options.metricProducers ?? [])].map((producer) => producer.collect(options)),
+      [producer, ...(this.#options.metricProducers ?? [])].map((producer) => producer.collect(options)),
     );
     if (own!.status === 'rejected') throw own!.reason;
     const { resourceMetrics, errors } = own!.value;

@@ -12,7 +12,7 @@ import {
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
-import type { MetricProducer } from '../../data/reader.ts';
+import type { ComponentMetrics, MetricProducer } from '../../data/reader.ts';
 import { toBatch } from '../../data/to-batch.ts';
 import { MetricReader } from './metric-reader.ts';
 
@@ -30,6 +30,11 @@ export interface PeriodicExportingMetricReaderOptions {
   exportTimeoutMillis?: number;
   /** Further sources, exported with the SDK's own metrics. */
   metricProducers?: MetricProducer[];
+  /**
+   * Whether the provider's metrics about itself are exported too. Default true, except for exporters that keep
+   * metrics for tests to look at, such as `InMemoryMetricExporter`.
+   */
+  selfMetrics?: boolean;
   /** Series per stream, by instrument kind; `default` for the kinds not named. Default 2000. */
   cardinalityLimits?: Partial<Record<'default' | keyof typeof LIMIT_KEYS, number>>;
 }
@@ -50,11 +55,13 @@ const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRES
 let readers = 0;
 
 export class PeriodicExportingMetricReader extends MetricReader {
+  override readonly componentType = 'periodic_metric_reader';
   /** Tells the failures of one exporter from those of another, which are reported once a minute each. */
   readonly #number = readers++;
   readonly #exporter: PushMetricExporter;
   readonly #intervalMillis: number;
   readonly #timeoutMillis: number;
+  #exports: ComponentMetrics | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The run under way or queued last; runs follow one another. */
   #lastRun: Promise<void> = Promise.resolve();
@@ -74,12 +81,18 @@ export class PeriodicExportingMetricReader extends MetricReader {
       aggregationTemporalitySelector: exporter.selectAggregationTemporality?.bind(exporter),
       cardinalitySelector: cardinalitySelector(options.cardinalityLimits),
       metricProducers: options.metricProducers,
+      selfMetrics: options.selfMetrics ?? !('getMetrics' in exporter),
     });
     checkMillis('exportIntervalMillis', exportIntervalMillis, 1);
     checkMillis('exportTimeoutMillis', exportTimeoutMillis, 0);
     this.#exporter = exporter;
     this.#intervalMillis = exportIntervalMillis;
     this.#timeoutMillis = exportTimeoutMillis;
+  }
+
+  override setMetricProducer(producer: MetricProducer): void {
+    super.setMetricProducer(producer);
+    this.#exports = producer.selfMetrics?.component(this.#exporter);
   }
 
   protected override onInitialized(): void {
@@ -158,6 +171,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
     return bounded('the export', this.#timeoutMillis, async (signal) => {
       const { promise: answer, resolve, reject } = withResolvers<void>();
       this.#answered = settled(answer);
+      const ended = this.#exports?.operation(batch.pointCount);
       let isAnswered = false;
       const onResult = (result: ExportResult) => {
         if (isAnswered) {
@@ -172,8 +186,13 @@ export class PeriodicExportingMetricReader extends MetricReader {
         if (result?.code === ExportResultCode.SUCCESS) {
           // Delivered after we gave up on it: nothing is owed any more.
           if (this.#undelivered === batch) this.#undelivered = undefined;
+          ended?.();
           resolve();
-        } else reject(result?.error ?? new Error('the exporter gave no reason'));
+        } else {
+          const error = result?.error ?? new Error('the exporter gave no reason');
+          ended?.(signal.aborted ? signal.reason : error);
+          reject(error);
+        }
       };
       const quiet = context.active().setValue(SUPPRESS_TRACING, true);
       try {

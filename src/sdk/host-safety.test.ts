@@ -1,0 +1,102 @@
+// Whatever the host passes, throws or logs: no call of the API throws, and nothing else is lost.
+import { DiagLogLevel, diag, type MetricOptions } from '@opentelemetry/api';
+import { describe, expect, test } from 'vitest';
+import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
+import { MeterProvider } from './meter-provider.ts';
+import { ManualMetricReader } from './readers/manual-metric-reader.ts';
+
+const noText = Object.create(null);
+const throwing = {
+  toString() {
+    throw new Error('no text');
+  },
+};
+const throwingGetter = (name: string) =>
+  Object.defineProperty({}, name, {
+    enumerable: true,
+    get() {
+      throw new Error('no value');
+    },
+  });
+
+function setUp() {
+  const reader = new ManualMetricReader();
+  const provider = new MeterProvider({ readers: [reader] });
+  return { reader, provider, meter: provider.getMeter('test') };
+}
+
+describe('[1.09] no call of the API throws', () => {
+  const logs = captureLogs();
+
+  test.each([noText, throwing, Symbol('s'), () => {}, new Proxy({}, {})])(
+    'for the measurement #%#',
+    async (value) => {
+      const { reader, meter } = setUp();
+      const counter = meter.createCounter('c');
+      counter.add(value);
+      counter.bind().add(value);
+      counter.add(1);
+      expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+      expect(logs).toHaveLength(1);
+    },
+  );
+
+  test.each([noText, throwing, 7, null])('for the instrument name #%#', async (name) => {
+    const { reader, meter } = setUp();
+    meter.createCounter(name).add(1);
+    expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+    expect(logs).toHaveLength(1);
+  });
+
+  test.each<[string, unknown]>([
+    ['unit', { unit: 5 }],
+    ['description', { description: {} }],
+    ['options', throwingGetter('unit')],
+  ])('for a bad %s of an instrument, which is reported and left out', async (what, options) => {
+    const { reader, meter } = setUp();
+    meter.createCounter('c', options as MetricOptions).add(1);
+    expect((await metricsOf(reader))[0]!.descriptor).toMatchObject({ unit: '', description: '' });
+    expect(logs).toEqual([expect.stringContaining(what)]);
+  });
+
+  test.each([{ a: 1n }, { a: { b: 1 } }, throwingGetter('a')])(
+    'for the meter attributes #%#',
+    async (attributes) => {
+      const { reader, provider } = setUp();
+      provider
+        .getMeter('m', 1n as never, { attributes: attributes as never })
+        .createCounter('c')
+        .add(1);
+      expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+    },
+  );
+
+  test('for selectors of a reader that throw', async () => {
+    const fail = () => {
+      throw new Error('selector');
+    };
+    const reader = new ManualMetricReader({
+      aggregationSelector: fail,
+      aggregationTemporalitySelector: fail,
+      cardinalitySelector: fail,
+    });
+    new MeterProvider({ readers: [reader] }).getMeter('m').createCounter('c').add(1);
+    expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+    expect(logs).toHaveLength(3);
+  });
+
+  test('for a logger that throws', async () => {
+    const log = () => {
+      throw new Error('logger');
+    };
+    diag.setLogger(
+      { error: log, warn: log, info: log, debug: log, verbose: log },
+      { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+    );
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    counter.add(-1);
+    counter.add(1);
+    expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+  });
+});
