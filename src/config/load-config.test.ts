@@ -94,6 +94,20 @@ metrics:
     expect(problem(config)).toContain(message);
   });
 
+  test('a setting that resembles none is answered with the list of settings', () => {
+    expect(problem({ verbose: true })).toContain(
+      'verbose is not a setting; the settings are serviceName, serviceVersion, environment',
+    );
+  });
+
+  test.each([
+    { exportInterval: 10n },
+    { serviceName: Object.assign([], { self: {} }) },
+    { serviceName: { a: 1n } },
+  ])('a value without a JSON form is refused like any other (#%#)', (config) => {
+    expect(problem(config)).toContain('; use');
+  });
+
   test('everything that is wrong is said at once', () => {
     const message = problem({ exportInterval: 'x', serviceName: 1, nonsense: 1 });
     expect(message.match(/\n {2}- /g)).toHaveLength(3);
@@ -103,6 +117,8 @@ metrics:
     ['metrics: [1', 'is not valid YAML'],
     ['service_name: sre', 'has no "metrics" map'],
     ['', 'has no "metrics" map'],
+    ['metrics: { service_name: *nope }', 'is not valid YAML'],
+    ['metrics: &m { self: *m }', 'self is not a setting'],
   ])('the file %j is refused by name', (content, message) => {
     const file = yaml(content);
     expect(() => loadConfig(file, {})).toThrow(message);

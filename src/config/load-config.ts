@@ -1,10 +1,14 @@
 // From a YAML file and an object to checked settings, or one error that names everything that is wrong.
 import { readFileSync } from 'node:fs';
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import { parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
 import { type MetricsConfig, metricsConfig, type ResolvedConfig } from './schema.ts';
+
+/** Beyond these the nearest setting is another one, not a typing error. */
+const MAX_TYPING_ERRORS = 4;
 
 /**
  * @param file path of a YAML file whose `metrics` map holds the settings
@@ -39,7 +43,13 @@ function readFile(file: string): Record<string, unknown> {
   const document = parseDocument(source);
   const [problem] = document.errors;
   if (problem) throw new ConfigError(`${file} is not valid YAML: ${problem.message}`);
-  const content: unknown = document.toJS();
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (error) {
+    // An alias without an anchor, or aliases that multiply without end.
+    throw new ConfigError(`${file} is not valid YAML: ${textOf(error)}`, { cause: error });
+  }
   if (!isMap(content) || !isMap(content.metrics)) {
     throw new ConfigError(`${file} has no "metrics" map; put the settings under a top-level "metrics:"`);
   }
@@ -69,9 +79,13 @@ function describe(
     const known = knownKeys(issue.path);
     return issue.keys.map((key) => {
       const nearest = closest(key, known);
-      if (path) return `${path}.${key} is not a setting; did you mean ${path}.${nearest}?`;
-      const spell = isFromCode(key) ? String : snakeCase;
-      return `${spell(key)} is not a setting; did you mean ${spell(nearest)}?`;
+      const prefix = path ? `${path}.` : '';
+      const spell = path || isFromCode(key) ? String : snakeCase;
+      const remedy =
+        distance(key, nearest) <= MAX_TYPING_ERRORS
+          ? `did you mean ${prefix}${spell(nearest)}?`
+          : `the settings are ${known.map(spell).join(', ')}`;
+      return `${prefix}${spell(key)} is not a setting; ${remedy}`;
     });
   }
   return [`${path} is ${show(valueAt(settings, issue.path))}; ${issue.message}`];
@@ -88,7 +102,12 @@ function valueAt(settings: unknown, path: PropertyKey[]): unknown {
 function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'number') return String(value);
-  return JSON.stringify(value) ?? String(value);
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // A bigint or a cycle.
+    return textOf(value);
+  }
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

@@ -92,7 +92,8 @@ export const metricsConfig = z.strictObject({
     )
     .default([]),
   /**
-   * Whether SIGTERM and SIGINT export what is left within 5 s and then end the process as they would have.
+   * Whether SIGTERM and SIGINT export what is left within 5 s and then end the process as they would have. An application
+   * that listens to the signal itself keeps its metrics running, and calls `shutdown()` when it has drained.
    * Default false, because a handler changes what these signals do to the whole program.
    */
   handleSignals: z.boolean('use true or false').default(false),

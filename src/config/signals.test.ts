@@ -28,8 +28,8 @@ async function run(signal: NodeJS.Signals | undefined, mode: string, options: ob
 }
 
 function served(file: string): unknown {
-  const [line] = readFileSync(file, 'utf8').trim().split('\n');
-  return JSON.parse(line!).value;
+  const line = readFileSync(file, 'utf8').trim().split('\n').at(-1)!;
+  return JSON.parse(line).value;
 }
 
 describe('handleSignals', () => {
@@ -42,10 +42,10 @@ describe('handleSignals', () => {
     },
   );
 
-  test("an application's own listener decides how the process ends", async () => {
-    const { code, jsonFilePath } = await run('SIGTERM', 'own-listener');
-    expect(code).toBe(7);
-    expect(served(jsonFilePath)).toBe(3);
+  test("an application's own listener goes on counting, and decides how the process ends", async () => {
+    const { code, said, jsonFilePath } = await run('SIGTERM', 'own-listener');
+    expect({ code, said }).toEqual({ code: 7, said: '' });
+    expect(served(jsonFilePath)).toBe(7);
   });
 
   test('an exporter that hangs delays the end by 5 s at the most', async () => {
@@ -61,6 +61,11 @@ describe('handleSignals', () => {
 
   test('without it a signal ends the process at once', async () => {
     expect(await run('SIGTERM', 'plain', { handleSignals: false })).toMatchObject({ endedBy: 'SIGTERM' });
+  });
+
+  test('a process that only waits for shutdown ends with its own code, also when the exporter hangs', async () => {
+    const { code } = await run(undefined, 'awaits-shutdown', { exportTimeout: 200 });
+    expect(code).toBe(3);
   });
 
   test('[5.18] metrics do not keep a process alive that has nothing else to do', async () => {

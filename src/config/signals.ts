@@ -8,22 +8,24 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 const BUDGET_MILLIS = 5_000;
 
 /**
- * @param flush what to do before the process ends; called once
+ * @param flush exports what was recorded so far, for an application that listens itself: it goes on counting until
+ *   it has served what is under way, and ends metrics and the process when it is done
+ * @param shutdown exports for the last time, where nobody else listens
  * @returns a function that takes the handlers away again
  */
-export function onSignals(flush: () => Promise<void>): () => void {
+export function onSignals(flush: () => Promise<void>, shutdown: () => Promise<void>): () => void {
   async function handle(signal: NodeJS.Signals): Promise<void> {
-    remove();
+    const isAlone = process.listenerCount(signal) === 1;
+    if (isAlone) remove();
     const hold = setTimeout(() => {}, BUDGET_MILLIS);
     try {
-      await bounded(`the last export on ${signal}`, BUDGET_MILLIS, flush);
+      await bounded(`the last export on ${signal}`, BUDGET_MILLIS, isAlone ? shutdown : flush);
     } catch (error) {
       report('error', 'signal-flush', `the last export on ${signal} failed`, error);
     } finally {
       clearTimeout(hold);
     }
-    // Another listener means that the application ends the process itself; a second signal would disturb it.
-    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    if (isAlone) process.kill(process.pid, signal);
   }
   const remove = () => {
     for (const signal of SIGNALS) process.removeListener(signal, handle);

@@ -119,6 +119,12 @@ describe('startMetrics', () => {
     expect(logs).toEqual([expect.stringContaining('metrics go nowhere')]);
   });
 
+  test.each([null, 'config.yaml', 7])('startMetrics(%j) is refused with the remedy', (options) => {
+    expect(() => startMetrics(options as never)).toThrow(
+      "pass an object, such as { configFile: 'config.yaml' }",
+    );
+  });
+
   test('a provider registered by others stays, and the message says what to do', () => {
     const other = new MeterProvider();
     metrics.setGlobalMeterProvider(other);

@@ -6,7 +6,8 @@ import {
   diag,
   metrics,
 } from '@opentelemetry/api';
-import { report } from '../data/diagnostics.ts';
+import { report, textOf } from '../data/diagnostics.ts';
+import { ConfigError } from '../data/errors.ts';
 import { jsonFile } from '../exporters/json-file.ts';
 import { PrometheusMetricReader } from '../exporters/prometheus.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
@@ -57,12 +58,24 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
     );
     return running;
   }
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError(
+      `startMetrics got ${textOf(options)}; pass an object, such as { configFile: 'config.yaml' }`,
+    );
+  }
   const { configFile, ...code } = options;
   const config = loadConfig(configFile, code);
 
   const prometheus = config.prometheus === false ? undefined : new PrometheusMetricReader();
   const exporters = [
-    ...(config.jsonFilePath === undefined ? [] : [jsonFile({ path: config.jsonFilePath })]),
+    ...(config.jsonFilePath === undefined
+      ? []
+      : [
+          jsonFile({
+            path: config.jsonFilePath,
+            timeoutMillis: config.exportTimeout || Number.POSITIVE_INFINITY,
+          }),
+        ]),
     ...config.exporters,
   ];
   const periodic = exporters.map(
@@ -89,7 +102,12 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
   const stopListening =
     prometheus &&
     listenPersistently(prometheus, typeof config.prometheus === 'object' ? config.prometheus : {});
-  const stopSignals = config.handleSignals ? onSignals(() => handle.shutdown()) : undefined;
+  const stopSignals = config.handleSignals
+    ? onSignals(
+        () => handle.forceFlush(),
+        () => handle.shutdown(),
+      )
+    : undefined;
 
   let ended: Promise<void> | undefined;
   const handle: MetricsHandle = {

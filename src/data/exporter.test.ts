@@ -32,6 +32,8 @@ describe('createExporter', () => {
       },
     }).send();
     expect(thrown.error).toMatchObject({ code: 'INTERNAL', message: '[INTERNAL] text', cause: 'text' });
+    const textless = await setUp({ export: () => Promise.reject(Object.create(null)) }).send();
+    expect(textless.error).toMatchObject({ code: 'INTERNAL', retryable: true });
   });
 
   test('[6.04] an export that hangs fails after its time, and its signal says so', async () => {
@@ -47,6 +49,16 @@ describe('createExporter', () => {
     await vi.advanceTimersByTimeAsync(100);
     expect((await result).error).toMatchObject({ code: 'TIMEOUT', retryable: true });
     expect(seen!.aborted).toBe(true);
+  });
+
+  test.each([0, Number.POSITIVE_INFINITY])('a timeout of %d ms is no limit', async (timeoutMillis) => {
+    const { send } = setUp({
+      timeoutMillis,
+      export: () => new Promise((resolve) => setTimeout(resolve, 1e6)),
+    });
+    const result = send();
+    await vi.advanceTimersByTimeAsync(1e6);
+    expect(await result).toEqual({ code: ExportResultCode.SUCCESS });
   });
 
   test('the caller can abort an export', async () => {

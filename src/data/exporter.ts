@@ -32,12 +32,19 @@ export interface PushMetricExporter {
   shutdown(): Promise<void>;
   selectAggregationTemporality?: AggregationTemporalitySelector;
   selectAggregation?: AggregationSelector;
+  /** See {@link ExporterDefinition.componentType}. */
+  readonly componentType?: string;
 }
 
 /** What you write to make an exporter; see {@link createExporter}. */
 export interface ExporterDefinition {
   /** Appears in error messages, for instance `jsonFile(/var/log/metrics.jsonl)`. */
   name: string;
+  /**
+   * `otel.component.type` in the provider's metrics about itself, in snake_case and without an address. Default
+   * `custom_metric_exporter`.
+   */
+  componentType?: string;
   /**
    * Delivers one batch. Reject (best with an {@link ExportError}) when it was not delivered. The batch is
    * immutable and may be kept. Stop when `signal` aborts: the export has then already been reported as failed.
@@ -113,6 +120,7 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
     },
     selectAggregationTemporality: definition.selectAggregationTemporality,
     selectAggregation: definition.selectAggregation,
+    componentType: definition.componentType,
   };
 }
 

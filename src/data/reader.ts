@@ -16,6 +16,27 @@ export interface MetricCollectOptions {
 
 export interface MetricProducer {
   collect(options?: MetricCollectOptions): Promise<CollectionResult>;
+  /** Where the reader tells how collections and exports went. Ours have it unless it is switched off. */
+  readonly selfMetrics?: SelfMetrics;
+}
+
+/** A reader or an exporter, as the metrics about it see it. */
+export interface PipelineComponent {
+  /** `otel.component.type`, for instance `periodic_metric_reader`. Default: the name of the class. */
+  readonly componentType?: string;
+}
+
+/** How readers and exporters fare, for the provider's metrics about itself. */
+export interface SelfMetrics {
+  /** To be called once for each reader and each exporter; numbers those of one type from 0. */
+  component(part: PipelineComponent): ComponentMetrics;
+}
+
+/** Each method says that something begins, and returns the function that says that it ended, and how. */
+export interface ComponentMetrics {
+  collection(): (error?: unknown) => void;
+  /** An export of so many points, retries included. */
+  operation(points: number): (error?: unknown) => void;
 }
 
 export interface ReaderCallOptions {
@@ -23,7 +44,9 @@ export interface ReaderCallOptions {
   timeoutMillis?: number;
 }
 
-export interface IMetricReader {
+export interface IMetricReader extends PipelineComponent {
+  /** Whether the provider's metrics about itself are collected too; default false. */
+  readonly receivesSelfMetrics?: boolean;
   /** Called once, by the provider that the reader is given to. */
   setMetricProducer(metricProducer: MetricProducer): void;
   selectAggregation(instrumentType: InstrumentType): AggregationOption;
