@@ -75,6 +75,7 @@ export function jsonFile(options: JsonFileOptions): PushMetricExporter {
 
   return createExporter({
     name: `jsonFile(${path})`,
+    componentType: 'json_file_metric_exporter',
     timeoutMillis,
     selectAggregationTemporality: temporality,
     export: (batch, { signal }) => exportOne(batch, signal),

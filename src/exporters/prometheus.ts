@@ -12,6 +12,7 @@ import { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../data/metric-data.ts';
 import type {
   CollectionResult,
+  ComponentMetrics,
   IMetricReader,
   MetricCollectOptions,
   MetricProducer,
@@ -62,9 +63,12 @@ const CLOSE_GRACE_MILLIS = 1_000;
  * {@link handler} in a server that you have.
  */
 export class PrometheusMetricReader implements IMetricReader {
+  readonly componentType = 'prometheus_http_text_metric_exporter';
+  readonly receivesSelfMetrics = true;
   readonly #options: PrometheusMetricReaderOptions;
   readonly #told = new Set<string>();
   #producer: MetricProducer | undefined;
+  #self: ComponentMetrics | undefined;
   #batch: Promise<MetricBatch> | undefined;
   #detected: Promise<void> | undefined;
   #server: Promise<ScrapeServer> | undefined;
@@ -80,14 +84,25 @@ export class PrometheusMetricReader implements IMetricReader {
    * `app.get('/metrics', reader.handler)`.
    */
   readonly handler = (request: IncomingMessage, response: ServerResponse): void => {
-    answerScrape(request, response, async () => ({
-      contentType: PROMETHEUS_TEXT_CONTENT_TYPE,
-      chunks: encodePrometheusText(await this.#sharedBatch(), {
-        scopeLabels: this.#options.scopeLabels,
-        targetInfo: this.#options.targetInfo,
-        onProblem: (problem) => this.#tellOnce(problem),
-      }),
-    })).catch((error) => report('error', 'prometheus-scrape', 'a scrape failed', error));
+    let ended: ((error?: unknown) => void) | undefined;
+    answerScrape(request, response, async () => {
+      const batch = await this.#sharedBatch();
+      ended = this.#self?.operation(batch.pointCount);
+      return {
+        contentType: PROMETHEUS_TEXT_CONTENT_TYPE,
+        chunks: encodePrometheusText(batch, {
+          scopeLabels: this.#options.scopeLabels,
+          targetInfo: this.#options.targetInfo,
+          onProblem: (problem) => this.#tellOnce(problem),
+        }),
+      };
+    }).then(
+      () => ended?.(),
+      (error) => {
+        ended?.(error);
+        report('error', 'prometheus-scrape', 'a scrape failed', error);
+      },
+    );
   };
 
   /**
@@ -121,6 +136,7 @@ export class PrometheusMetricReader implements IMetricReader {
       throw new Error('A reader belongs to one MeterProvider only; make a reader for each provider.');
     }
     this.#producer = producer;
+    this.#self = producer.selfMetrics?.component(this);
   }
 
   selectAggregation(instrumentType: InstrumentType): AggregationOption {
@@ -144,7 +160,15 @@ export class PrometheusMetricReader implements IMetricReader {
   async collect(options?: MetricCollectOptions): Promise<CollectionResult> {
     if (!this.#producer) throw new Error('The reader has not been given to a MeterProvider yet.');
     if (this.#shutdown) throw new ExportError('SHUTDOWN', 'the Prometheus reader has been shut down');
-    return this.#producer.collect(options);
+    const ended = this.#self?.collection();
+    try {
+      const result = await this.#producer.collect(options);
+      ended?.(result.errors[0]);
+      return result;
+    } catch (error) {
+      ended?.(error);
+      throw error;
+    }
   }
 
   /** Does nothing: there is nobody to send to. */

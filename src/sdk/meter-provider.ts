@@ -15,6 +15,7 @@ import { EXEMPLAR_FILTERS, type ExemplarFilter } from './exemplars/exemplar-filt
 import { Meter } from './meter.ts';
 import { Callbacks } from './observables.ts';
 import { Pipeline } from './pipeline.ts';
+import { selfMetrics as createSelfMetrics, SELF_SCOPE } from './self-metrics.ts';
 import { type ViewOptions, view } from './view.ts';
 
 export interface MeterProviderOptions {
@@ -38,6 +39,11 @@ export interface MeterProviderOptions {
    * Counters and histograms never end by this, because they would start at zero again; see `idleTimeoutMillis` of Views.
    */
   gaugeIdleTimeoutMillis?: number;
+  /**
+   * Whether the provider measures its own readers and exporters, in the scope `meterline`. Default true; readers for
+   * tests do not see it. `docs/self-metrics.md` lists the metrics.
+   */
+  selfMetrics?: boolean;
   /** Each gets its own view of every instrument, with its own temporality and limits. Default: none. */
   readers?: IMetricReader[];
 }
@@ -71,7 +77,9 @@ export class MeterProvider implements api.MeterProvider {
       gaugeIdleTimeoutMillis: options.gaugeIdleTimeoutMillis,
     };
     this.#readers = [...(options.readers ?? [])];
-    this.#pipelines = this.#readers.map((reader, i) => new Pipeline(i, reader, shared));
+    const isSelfMeasured = options.selfMetrics !== false && this.#readers.some(wantsSelfMetrics);
+    const selfMetrics = isSelfMeasured ? createSelfMetrics(() => this.#selfMeter()) : undefined;
+    this.#pipelines = this.#readers.map((reader, i) => new Pipeline(i, reader, { ...shared, selfMetrics }));
     this.#readers.forEach((reader, i) => void reader.setMetricProducer(this.#pipelines[i]!));
   }
 
@@ -160,6 +168,14 @@ export class MeterProvider implements api.MeterProvider {
     return this.#shutdown;
   }
 
+  #selfMeter(): Meter {
+    const scope = { scope: SELF_SCOPE, callbacks: new Callbacks(), isSelf: true };
+    const meter = new Meter(scope, this.#pipelines, this.#interner, this.#exemplarFilter);
+    // No other key is empty.
+    this.#meters.set('', meter);
+    return meter;
+  }
+
   async #each(call: 'forceFlush' | 'shutdown', options: ReaderCallOptions): Promise<void> {
     const timeoutMillis = options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS;
     const results = await Promise.allSettled(
@@ -176,3 +192,5 @@ export class MeterProvider implements api.MeterProvider {
     }
   }
 }
+
+const wantsSelfMetrics = (reader: IMetricReader) => reader.receivesSelfMetrics === true;

@@ -2,7 +2,7 @@
 import { type AggregationOption, AggregationType } from '../data/aggregation-option.ts';
 import { report } from '../data/diagnostics.ts';
 import { bounded } from '../data/exporter.ts';
-import { MetricBatch } from '../data/metric-batch.ts';
+import { MetricBatch, type ScopeColumns } from '../data/metric-batch.ts';
 import {
   AggregationTemporality,
   type InstrumentationScope,
@@ -209,15 +209,19 @@ export class Pipeline implements MetricProducer {
 
   #copy(): MetricBatch {
     const end = now();
-    const scopes = [];
-    for (const [{ scope }, streams] of this.#streams) {
+    const scopes: ScopeColumns[] = [];
+    const add = ({ scope }: Scope, streams: Stream[]) => {
       const metrics = [];
       for (const stream of streams) {
         const columns = stream.collect(end);
         if (columns !== undefined) metrics.push(columns);
       }
       if (metrics.length > 0) scopes.push({ scope, metrics });
-    }
+    };
+    const all = [...this.#streams];
+    for (const [scope, streams] of all) if (!scope.isSelf) add(scope, streams);
+    // What tells of exports must not be a reason to export; it waits for the user's next point.
+    if (scopes.length > 0) for (const [scope, streams] of all) if (scope.isSelf) add(scope, streams);
     return new MetricBatch(this.#state.resource, scopes);
   }
 
