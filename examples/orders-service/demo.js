@@ -37,13 +37,12 @@ function onSignal() {
 async function demo({ durationMillis, rps, port, lingerMillis }) {
   const metricsPort = await choosePort(port);
   const url = `http://localhost:${metricsPort}/metrics`;
-  const file = followMetricsFile(FILE);
-
   const service = startChild('server.js', [
     '--http-port=0',
     '--grpc-port=0',
     `--metrics-port=${metricsPort}`,
   ]);
+  const file = followMetricsFile(FILE, service.child.pid);
   const [{ httpPort, grpcPort }] = await Promise.race([once(service.child, 'message'), service.died]);
   await Promise.race([endpointIsOpen(url), service.died]);
   console.log(`Metrics file     ${resolve(FILE)}`);

@@ -71,6 +71,8 @@ export function countUnknownGrpcMethods(
   const target = server as unknown as {
     _respondWithError?: (error: unknown, stream: ServerHttp2Stream, ...rest: unknown[]) => void;
   };
+  if (COUNTED.has(server)) return;
+  COUNTED.add(server);
   const respond = target._respondWithError;
   if (typeof respond !== 'function') {
     report('this version of @grpc/grpc-js has no known place to count calls to unknown methods');
@@ -82,6 +84,9 @@ export function countUnknownGrpcMethods(
     respond.call(this, error, stream, ...rest);
   };
 }
+
+/** Servers whose unknown methods are counted already; a second time would count each call twice. */
+const COUNTED = new WeakSet<Server>();
 
 /** Returns what follows one call until its stream closes; it never throws. */
 function callObserver(meterProvider: MeterProvider | undefined, report: ReportOnce) {

@@ -6,8 +6,9 @@ import { open } from 'node:fs/promises';
 
 /**
  * @param {string} path a file that may hold earlier runs, of which nothing counts, or may not exist yet
+ * @param {number | undefined} pid the process whose lines count; another demo may write to the same file
  */
-export function followMetricsFile(path) {
+export function followMetricsFile(path, pid) {
   let position = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   let unfinished = '';
   /** Values are cumulative, so the last of each series is its total. @type {Map<string, Sample>} */
@@ -16,7 +17,8 @@ export function followMetricsFile(path) {
 
   /** @param {string} line */
   function take(line) {
-    const { metric_name: name, value, attributes, scope, time_unix_nano } = JSON.parse(line);
+    const { metric_name: name, value, attributes, resource, scope, time_unix_nano } = JSON.parse(line);
+    if (resource['process.pid'] !== pid) return;
     exportTimes.add(time_unix_nano);
     if (typeof value === 'number')
       latest.set(JSON.stringify([name, scope.name, attributes]), { name, labels: labels(attributes), value });
