@@ -1,6 +1,6 @@
 // Which attribute values can identify a series, and what becomes of the others.
-import type { AttributeValue } from '@opentelemetry/api';
-import { report } from '../data/diagnostics.ts';
+import type { Attributes, AttributeValue } from '@opentelemetry/api';
+import { report, textOf } from '../data/diagnostics.ts';
 
 /** Longer text in a warning helps nobody. */
 const SHOWN = 80;
@@ -25,8 +25,7 @@ export function attributeValue(key: string, value: unknown): AttributeValue | un
     }
     case 'object':
       if (value === null) return undefined;
-      if (Array.isArray(value) && value.every(isArrayElement)) return Object.freeze([...value]) as never;
-      return objectText(key, value);
+      return Array.isArray(value) ? arrayValue(key, value) : objectText(key, value);
     default:
       report(
         'warn',
@@ -44,6 +43,23 @@ export function attributeValue(key: string, value: unknown): AttributeValue | un
  */
 export function arrayKey(array: readonly unknown[]): string {
   return JSON.stringify(array.map((element) => `${typeof element}:${element}`));
+}
+
+/** Attributes as a series would have them, own and inherited ones, each read once; what the caller does later has no effect. */
+export function canonicalAttributes(attributes: Attributes): Attributes {
+  const canonical: Attributes = {};
+  for (const key in attributes) {
+    const value = key === '' ? undefined : attributeValue(key, attributes[key]);
+    // Assigning would call the setter of `__proto__`.
+    if (value !== undefined) Object.defineProperty(canonical, key, { value, enumerable: true });
+  }
+  return canonical;
+}
+
+function arrayValue(key: string, array: readonly unknown[]): AttributeValue | undefined {
+  // Copied first, because a proxy may answer differently the second time.
+  const copy = [...array];
+  return copy.every(isArrayElement) ? (Object.freeze(copy) as AttributeValue) : objectText(key, copy);
 }
 
 function isArrayElement(element: unknown): boolean {
@@ -65,7 +81,7 @@ function objectText(key: string, value: object): string | undefined {
     );
     return text;
   } catch (error) {
-    report('warn', `attribute-value:${name}`, `attribute ${name} is left out: ${String(error)}`);
+    report('warn', `attribute-value:${name}`, `attribute ${name} is left out: ${textOf(error)}`);
     return undefined;
   }
 }

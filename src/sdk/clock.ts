@@ -1,13 +1,31 @@
-// Wall-clock time in nanoseconds that never repeats a value, so that a window's end lies after its start.
+// Wall-clock time in nanoseconds that never repeats a value, so that a window's end lies after its start, also when
+// the wall clock is set back.
 
-/** Behind by more than this, the wall clock has been set, and we follow it back. */
-const STEP_NANOS = 10_000_000_000n;
+/** Behind by less than this, we wait until the wall clock has caught up; by more, it was set back and we follow it. */
+const STEP_NANOS = 1_000_000_000n;
 
 let last = 0n;
+let lastMillis = 0;
+let setBack = 0n;
 
 /** Nanoseconds since the Unix epoch; later than the value before, unless the wall clock was set back. */
 export function now(): bigint {
   const wall = BigInt(Date.now()) * 1_000_000n;
-  last = wall > last || last - wall > STEP_NANOS ? wall : last + 1n;
+  const millis = performance.now();
+  if (wall > last) last = wall;
+  else if (last - wall < STEP_NANOS) last++;
+  else {
+    setBack += last + BigInt(Math.round((millis - lastMillis) * 1e6)) - wall;
+    last = wall;
+  }
+  lastMillis = millis;
   return last;
+}
+
+/**
+ * By how many nanoseconds the wall clock has been set back so far, as far as {@link now} has seen. A time read earlier is
+ * the same instant on today's clock after what came in between has been subtracted.
+ */
+export function totalSetBack(): bigint {
+  return setBack;
 }

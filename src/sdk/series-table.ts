@@ -2,11 +2,12 @@
 // Rows are dense, so that a collection is a copy of the first `size` elements of each column.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import { report } from '../data/diagnostics.ts';
 import { toHrTime } from '../data/hr-time.ts';
 import type { Exemplar } from '../data/metric-data.ts';
 import type { Aggregator } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
-import { now } from './clock.ts';
+import { now, totalSetBack } from './clock.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { IdIndex } from './id-index.ts';
 
@@ -23,8 +24,8 @@ export interface SeriesTableOptions {
   evictUntouched: boolean;
   /** Default: the one that the specification gives the aggregation. */
   exemplarReservoir?: () => ExemplarReservoir;
-  /** Called with the attributes of each measurement that opens or finds the overflow series. */
-  onOverflow: (attributes: Attributes) => void;
+  /** Called for each measurement that is looked up and ends in the overflow series. */
+  onOverflow: () => void;
 }
 
 /** What a bound instrument holds: the row of its series, kept up to date by the table. */
@@ -46,6 +47,9 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   /** 1 for rows written since the last collection. */
   touched = new Uint8Array(4);
   startTimes = new BigUint64Array(4);
+  /** When the last collection was, or when the table was made. */
+  windowStart = now();
+  #setBack = totalSetBack();
   #overflow: Cell | undefined;
 
   constructor(aggregator: A, interner: AttributeInterner, options: SeriesTableOptions) {
@@ -64,15 +68,20 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return this.#index.get(set.id);
   }
 
-  /** The row that takes measurements with these attributes: found, made, or that of the overflow series. */
-  open(attributes: Attributes): number {
+  /**
+   * The row that takes measurements with these attributes: found, made, or that of the overflow series.
+   *
+   * @param canWait returns -1 in place of the overflow series while rows not written since the last collection take up room
+   */
+  open(attributes: Attributes, canWait = false): number {
     const canonical = this.#interner.canonical(attributes);
     const known = this.#interner.lookup(canonical);
     const row = known === undefined ? -1 : this.#index.get(known.id);
     if (row >= 0) return row;
     if (this.#isFull() && this.#options.evictUntouched) this.releaseUntouched();
     if (this.#isFull()) {
-      this.#options.onOverflow(attributes);
+      if (canWait && this.touched.subarray(0, this.size).includes(0)) return -1;
+      this.#options.onOverflow();
       return this.#overflowRow();
     }
     return this.#append(known ?? this.#interner.intern(canonical));
@@ -111,7 +120,11 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   /** Keeps a measurement as an example, if the reservoir wants it. */
   offer(row: number, value: number, attributes: Attributes, context: Context): void {
     const create = this.#options.exemplarReservoir ?? (() => this.aggregator.createReservoir());
-    (this.#reservoirs[row] ??= create()).offer(value, toHrTime(now()), attributes, context);
+    try {
+      (this.#reservoirs[row] ??= create()).offer(value, toHrTime(now()), attributes, context);
+    } catch (error) {
+      reservoirFailed(error);
+    }
   }
 
   /** The exemplars of the given rows, or of all, since the last call; undefined when there are none at all. */
@@ -120,18 +133,25 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     let isEmpty = true;
     const all = Array.from({ length: rows?.length ?? this.size }, (_, i) => {
       const row = rows === undefined ? i : rows[i]!;
-      const exemplars = this.#reservoirs[row]?.collect(this.sets[row]!.attributes);
-      if (!exemplars?.length) return undefined;
-      isEmpty = false;
-      return exemplars;
+      try {
+        const exemplars = this.#reservoirs[row]?.collect(this.sets[row]!.attributes);
+        if (!exemplars?.length) return undefined;
+        isEmpty = false;
+        return exemplars;
+      } catch (error) {
+        return reservoirFailed(error);
+      }
     });
     return isEmpty ? undefined : all;
   }
 
-  /** Ends a series: it is no longer exported, and its memory is freed. */
-  remove(set: AttributeSet): void {
-    const row = this.#index.get(set.id);
-    if (row >= 0) this.release(row);
+  /** Moves all start times along when the wall clock was set back, so that they stay the instants they were. */
+  followClock(): void {
+    const by = totalSetBack() - this.#setBack;
+    if (by === 0n) return;
+    this.#setBack += by;
+    this.windowStart -= by;
+    for (let row = 0; row < this.size; row++) this.startTimes[row]! -= by;
   }
 
   /** Frees the rows that were not written since the last collection. */
@@ -147,16 +167,19 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   #append(set: AttributeSet): number {
     const row = this.size;
     if (row === this.touched.length) this.#grow();
+    const start = now();
+    // Before the row exists: its start is on today's clock.
+    this.followClock();
     this.#interner.retain(set);
     this.#index.set(set.id, row);
     this.sets.push(set);
     this.touched[row] = 0;
-    this.startTimes[row] = now();
+    this.startTimes[row] = start;
     this.aggregator.reset(row);
     return row;
   }
 
-  /** Frees a row; the last one takes its place. */
+  /** Ends a series: its row is freed and the last one takes its place. */
   release(row: number): void {
     const last = this.size - 1;
     this.#index.delete(this.sets[row]!.id);
@@ -195,4 +218,13 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     this.startTimes = startTimes;
     this.aggregator.resize(capacity);
   }
+}
+
+function reservoirFailed(error: unknown): undefined {
+  report(
+    'error',
+    'exemplar-reservoir',
+    'an exemplar reservoir failed; its exemplars are lost, nothing else',
+    error,
+  );
 }

@@ -1,13 +1,15 @@
 // One stream of points: an instrument as one View shows it to one reader.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import { report } from '../data/diagnostics.ts';
 import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
+import { LastValueAggregator } from './aggregation/last-value.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
 import { SumAggregator } from './aggregation/sum.ts';
 import { type AttributeFilter, keptAttributes } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
-import { now } from './clock.ts';
+import { canonicalAttributes } from './attribute-value.ts';
 import type { SeriesTable } from './series-table.ts';
 
 export interface StreamOptions {
@@ -40,8 +42,7 @@ export class SyncStream implements Stream {
   /** The aggregation of most hot paths, so that V8 need not look up which one it is. */
   readonly #sum: SumAggregator | undefined;
   readonly #options: StreamOptions;
-  #windowStart = now();
-  /** When a series was last written, in milliseconds; kept only for streams whose idle series end. */
+  /** When a series was last seen to be written, on the clock that nobody sets; kept only where idle series end. */
   readonly #writtenAt = new Map<AttributeSet, number>();
 
   constructor(options: StreamOptions) {
@@ -92,17 +93,24 @@ export class SyncStream implements Stream {
     return filteredRow(this.#options, attributes, context);
   }
 
-  /** Ends the series that these attributes belong to. */
+  /**
+   * Ends the series that these attributes belong to. What a delta window owes to the reader still goes with the next
+   * collection; delta series end by themselves after it.
+   */
   remove(attributes: Attributes): void {
     const { interner, filter, table } = this.#options;
     const kept = filter === undefined ? attributes : applied(filter, attributes, undefined);
     const set = interner.lookup(interner.canonical(kept));
-    if (set === undefined) return;
-    table.remove(set);
+    const row = set === undefined ? -1 : table.rowOf(set);
+    if (set === undefined || row < 0) return;
+    const isDelta = this.#options.temporality === AggregationTemporality.DELTA;
+    if (isDelta && table.touched[row] === 1 && !(table.aggregator instanceof LastValueAggregator)) return;
+    table.release(row);
     this.#writtenAt.delete(set);
   }
 
   collect(end: bigint): MetricColumns | undefined {
+    this.table.followClock();
     if (this.#options.temporality === AggregationTemporality.DELTA) return this.#collectDelta(end);
     if (this.#options.idleTimeoutMillis !== undefined) this.#endIdle(this.#options.idleTimeoutMillis);
     return this.#copy(end);
@@ -112,8 +120,8 @@ export class SyncStream implements Stream {
   #collectDelta(end: bigint): MetricColumns | undefined {
     const { table } = this;
     const rows = table.touchedRows();
-    const columns = this.#copy(end, rows, this.#windowStart);
-    this.#windowStart = end;
+    const columns = this.#copy(end, rows, table.windowStart);
+    table.windowStart = end;
     if (rows !== undefined) table.releaseUntouched();
     for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
     table.touched.fill(0);
@@ -122,7 +130,7 @@ export class SyncStream implements Stream {
 
   #endIdle(timeoutMillis: number): void {
     const { table } = this;
-    const millis = Date.now();
+    const millis = performance.now();
     for (let row = table.size - 1; row >= 0; row--) {
       const set = table.sets[row]!;
       const writtenAt = this.#writtenAt.get(set);
@@ -147,7 +155,8 @@ export class AsyncStream implements Stream {
   readonly table: SeriesTable;
   readonly #options: StreamOptions;
   readonly #sum: ObservedSumAggregator | undefined;
-  #windowStart = now();
+  /** Observed while series of the last round took up the room that they may leave in this one. */
+  #waiting: [value: number, attributes: Attributes][] = [];
   #failed = false;
 
   constructor(options: StreamOptions) {
@@ -161,18 +170,48 @@ export class AsyncStream implements Stream {
 
   /**
    * The last observation of a series in a round counts. Those over the limit add up in the overflow series, and those
-   * that a View's filter makes one series add up in it.
+   * that a View's filter makes one series add up in it. Never throws, as the callback would fail with it.
    */
   observe(value: number, attributes: Attributes): void {
+    try {
+      const own = typeof attributes === 'object' ? attributes : this.#notAttributes(attributes);
+      // At most as many as may find room.
+      const isWaiting = !this.#record(value, own, this.#waiting.length < this.table.size);
+      if (isWaiting) this.#waiting.push([value, canonicalAttributes(own)]);
+    } catch (error) {
+      const { name } = this.descriptor;
+      report(
+        'error',
+        `record:${name}`,
+        `${name}: an observation was lost because its attributes could not be read`,
+        error,
+      );
+    }
+  }
+
+  /** False when the observation has to wait for room. */
+  #record(value: number, attributes: Attributes, canWait: boolean): boolean {
     const { table, filter } = this.#options;
     const { size } = table;
-    const row = filteredRow(this.#options, attributes, undefined);
+    const row = filteredRow(this.#options, attributes, undefined, canWait);
+    if (row < 0) return false;
     // Started when the callback had last not reported it (OTel metrics SDK, "Start timestamps").
-    if (table.size > size) table.startTimes[row] = this.#windowStart;
+    if (table.size > size) table.startTimes[row] = table.windowStart;
     const isAdding = filter !== undefined || table.isOverflow(row);
     if (table.touched[row] === 0 || !isAdding) this.#sum?.clear(row);
     table.touched[row] = 1;
     table.aggregator.record(row, value);
+    return true;
+  }
+
+  #notAttributes(attributes: unknown): Attributes {
+    const { name } = this.descriptor;
+    report(
+      'warn',
+      `attributes:${name}`,
+      `${name}: attributes must be an object, not a ${typeof attributes}; observed without any`,
+    );
+    return {};
   }
 
   /** Says that a callback of this round failed: what it did report is not exported, what it knew is kept. */
@@ -182,10 +221,17 @@ export class AsyncStream implements Stream {
 
   collect(end: bigint): MetricColumns | undefined {
     const { table, temporality } = this.#options;
+    table.followClock();
+    const waiting = this.#waiting;
+    this.#waiting = [];
     if (this.#failed) {
       this.#failed = false;
       table.touched.fill(0);
       return undefined;
+    }
+    if (waiting.length > 0) {
+      table.releaseUntouched();
+      for (const [value, attributes] of waiting) this.#record(value, attributes, false);
     }
     const isDelta = temporality === AggregationTemporality.DELTA;
     const rows = table.touchedRows();
@@ -194,10 +240,10 @@ export class AsyncStream implements Stream {
       this.#options,
       end,
       rows,
-      isDelta ? this.#windowStart : undefined,
+      isDelta ? table.windowStart : undefined,
     );
     const columns = points && table.aggregator.collect(points, rows);
-    this.#windowStart = end;
+    table.windowStart = end;
     // A series that a callback no longer reports is gone (OTel metrics SDK, "Asynchronous instruments").
     if (rows !== undefined) table.releaseUntouched();
     // An observed sum takes its own difference; everything else begins anew with the window.
@@ -217,16 +263,17 @@ function filteredRow(
   { table, interner, filter }: StreamOptions,
   attributes: Attributes,
   context: Context | undefined,
+  canWait = false,
 ): number {
   if (filter?.keeps) {
     const set = interner.findKept(attributes, filter.keeps);
     const row = set === undefined ? -1 : table.rowOf(set);
-    return row < 0 ? table.open(applied(filter, attributes, context)) : row;
+    return row < 0 ? table.open(applied(filter, attributes, context), canWait) : row;
   }
   const kept = filter === undefined ? attributes : applied(filter, attributes, context);
   const set = interner.find(kept);
   const row = set === undefined ? -1 : table.rowOf(set);
-  return row < 0 ? table.open(kept) : row;
+  return row < 0 ? table.open(kept, canWait) : row;
 }
 
 function copyPoints(

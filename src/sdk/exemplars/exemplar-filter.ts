@@ -1,5 +1,6 @@
 // Which measurements are offered to reservoirs (OTel metrics SDK, "ExemplarFilter").
-import { type Context, context, TraceFlags, trace } from '@opentelemetry/api';
+import { type Context, context, type SpanContext, TraceFlags, trace } from '@opentelemetry/api';
+import { report } from '../../data/diagnostics.ts';
 
 /** `trace_based`: those made in a sampled span. `always_on`, `always_off`: all, none. */
 export const EXEMPLAR_FILTERS = ['trace_based', 'always_on', 'always_off'] as const;
@@ -29,6 +30,16 @@ export function sampledContext(filter: ExemplarFilter, given: Context | undefine
   // Without a context manager there is no active span.
   if (given === undefined && api?.context === undefined) return undefined;
   const current = given ?? context.active();
-  const span = trace.getSpanContext(current);
+  const span = spanOf(current);
   return span !== undefined && (span.traceFlags & TraceFlags.SAMPLED) !== 0 ? current : undefined;
+}
+
+/** The span of a context; none for what is no context, which a caller without types may pass. */
+export function spanOf(current: Context): SpanContext | undefined {
+  try {
+    return trace.getSpanContext(current);
+  } catch {
+    report('warn', 'context', 'the context given with a measurement is not one; recorded without it');
+    return undefined;
+  }
 }

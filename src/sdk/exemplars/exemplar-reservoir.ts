@@ -1,6 +1,8 @@
 // Reservoirs keep a few of the measurements of a series as examples (OTel metrics SDK, "ExemplarReservoir").
-import { type Attributes, type Context, type HrTime, isSpanContextValid, trace } from '@opentelemetry/api';
+import { type Attributes, type Context, type HrTime, isSpanContextValid } from '@opentelemetry/api';
 import type { Exemplar } from '../../data/metric-data.ts';
+import { canonicalAttributes } from '../attribute-value.ts';
+import { spanOf } from './exemplar-filter.ts';
 
 /**
  * One instance per series. A reservoir of your own is given to a View.
@@ -39,7 +41,7 @@ export function simpleFixedSizeReservoir(size: number): ExemplarReservoir {
     offer(value, timestamp, attributes, context) {
       const slot = seen < size ? seen : Math.floor(Math.random() * (seen + 1));
       seen++;
-      if (slot < size) kept[slot] = { value, timestamp, attributes: { ...attributes }, context };
+      if (slot < size) kept[slot] = keep(value, timestamp, attributes, context);
     },
     collect(pointAttributes) {
       const exemplars = kept.map((one) => exemplar(one, pointAttributes));
@@ -63,7 +65,7 @@ export function alignedHistogramBucketReservoir(boundaries: readonly number[]): 
       let bucket = 0;
       while (bucket < boundaries.length && value > boundaries[bucket]!) bucket++;
       if (Math.random() * ++seen[bucket]! < 1) {
-        kept[bucket] = { value, timestamp, attributes: { ...attributes }, context };
+        kept[bucket] = keep(value, timestamp, attributes, context);
       }
     },
     collect(pointAttributes) {
@@ -75,9 +77,14 @@ export function alignedHistogramBucketReservoir(boundaries: readonly number[]): 
   };
 }
 
+/** The attributes as they are now: the caller may change its object before the collection. */
+function keep(value: number, timestamp: HrTime, attributes: Attributes, context: Context): Kept {
+  return { value, timestamp, attributes: canonicalAttributes(attributes), context };
+}
+
 function exemplar({ value, timestamp, attributes, context }: Kept, pointAttributes: Attributes): Exemplar {
   const filtered = Object.entries(attributes).filter(([key]) => !Object.hasOwn(pointAttributes, key));
-  const span = trace.getSpanContext(context);
+  const span = spanOf(context);
   return {
     value,
     timestamp,
