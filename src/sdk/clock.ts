@@ -4,12 +4,15 @@
 /** Behind by less than this, we wait until the wall clock has caught up; by more, it was set back and we follow it. */
 const STEP_NANOS = 1_000_000_000n;
 
+/** Milliseconds since the Unix epoch that a test has set. */
+let fakeMillis: (() => number) | undefined;
 let last = 0n;
 let lastMillis = 0;
 let setBack = 0n;
 
 /** Nanoseconds since the Unix epoch; later than the value before, unless the wall clock was set back. */
 export function now(): bigint {
+  if (fakeMillis !== undefined) return BigInt(fakeMillis()) * 1_000_000n;
   const wall = BigInt(Date.now()) * 1_000_000n;
   const millis = performance.now();
   if (wall > last) last = wall;
@@ -28,4 +31,14 @@ export function now(): bigint {
  */
 export function totalSetBack(): bigint {
   return setBack;
+}
+
+/** Milliseconds for measuring how long something has lasted. */
+export function elapsedMillis(): number {
+  return fakeMillis?.() ?? performance.now();
+}
+
+/** Lets a test say what time it is; undefined goes back to the real time. */
+export function setFakeMillis(millis: (() => number) | undefined): void {
+  fakeMillis = millis;
 }

@@ -10,6 +10,7 @@ import { SumAggregator } from './aggregation/sum.ts';
 import { type AttributeFilter, keptAttributes } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { canonicalAttributes } from './attribute-value.ts';
+import { elapsedMillis } from './clock.ts';
 import type { SeriesTable } from './series-table.ts';
 
 export interface StreamOptions {
@@ -130,7 +131,7 @@ export class SyncStream implements Stream {
 
   #endIdle(timeoutMillis: number): void {
     const { table } = this;
-    const millis = performance.now();
+    const millis = elapsedMillis();
     for (let row = table.size - 1; row >= 0; row--) {
       const set = table.sets[row]!;
       const writtenAt = this.#writtenAt.get(set);
