@@ -42,6 +42,11 @@ export type {
   MetricProducer,
 } from './data/reader.ts';
 export { type Resource, resourceFromAttributes } from './data/resource.ts';
+export {
+  TEMPORALITY_PREFERENCES,
+  type TemporalityPreference,
+  temporalityPreference,
+} from './data/temporality-preference.ts';
 export { TimeoutError } from './data/timeout-error.ts';
 export { toBatch } from './data/to-batch.ts';
 export { VERSION } from './data/version.ts';
