@@ -2,8 +2,10 @@
 import { ValueType } from '@opentelemetry/api';
 import { report, textOf } from '../data/diagnostics.ts';
 import { InstrumentType } from '../data/metric-data.ts';
+import { LastValueAggregator } from './aggregation/last-value.ts';
 import { shown } from './attribute-value.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
+import type { Stream } from './stream.ts';
 
 export interface ValueRule {
   /** Values from `min` to `max` need no further look, except for integers of an INT instrument. */
@@ -17,9 +19,15 @@ export interface ValueRule {
 const NEVER_NEGATIVE = new Set<InstrumentType>([InstrumentType.COUNTER, InstrumentType.HISTOGRAM]);
 const ANY_NUMBER = new Set<InstrumentType>([InstrumentType.GAUGE, InstrumentType.OBSERVABLE_GAUGE]);
 
-export function valueRule({ name, type, valueType }: InstrumentDescriptor): ValueRule {
-  // NaN and infinities would spoil a sum for good; a gauge shows them until its next value.
-  const limit = ANY_NUMBER.has(type) ? Number.POSITIVE_INFINITY : Number.MAX_VALUE;
+/** @param streams those of the instrument, in all readers */
+export function valueRule(
+  { name, type, valueType }: InstrumentDescriptor,
+  streams: readonly Pick<Stream, 'table'>[],
+): ValueRule {
+  // NaN and infinities would spoil a sum for good, and no bucket fits NaN; a gauge shows them until its next value.
+  const isShown =
+    ANY_NUMBER.has(type) && streams.every(({ table }) => table.aggregator instanceof LastValueAggregator);
+  const limit = isShown ? Number.POSITIVE_INFINITY : Number.MAX_VALUE;
   const min = NEVER_NEGATIVE.has(type) ? 0 : -limit;
   const isInteger = valueType === ValueType.INT;
 

@@ -175,7 +175,10 @@ describe('observable instruments', () => {
     });
     meter.addBatchObservableCallback(callback, [a, foreign]);
     expect((await metricsOf(reader)).map((metric) => metric.descriptor.name)).toEqual(['a']);
-    expect(logs).toEqual([expect.stringContaining('not declared')]);
+    expect(logs).toEqual([
+      expect.stringContaining('observables of another meter'),
+      expect.stringContaining('not declared'),
+    ]);
     meter.removeBatchObservableCallback(callback, [a]);
     expect(await metricsOf(reader)).toEqual([]);
     meter.addBatchObservableCallback(callback, [foreign]);

@@ -29,7 +29,7 @@ export class ObservableInstrument implements Observable {
     this.descriptor = descriptor;
     this.#streams = streams;
     this.callbacks = callbacks;
-    this.#rule = valueRule(descriptor);
+    this.#rule = valueRule(descriptor, [...streams.values()].flat());
   }
 
   addCallback(callback: ObservableCallback): void {
@@ -42,13 +42,32 @@ export class ObservableInstrument implements Observable {
 
   /** Whether the reader keeps any stream of this instrument. */
   isReadBy(reader: number): boolean {
-    return this.#streams.has(reader);
+    return (this.#streams.get(reader)?.length ?? 0) > 0;
   }
 
+  /** Never throws: whatever is wrong with the arguments is reported, and the observation left out. */
   observe(reader: number, given: number, attributes: Attributes = {}): void {
+    const { name } = this.descriptor;
     const value = this.#rule.convert(given);
     if (value === undefined) return;
-    for (const stream of this.#streams.get(reader) ?? []) stream.observe(value, attributes);
+    const isObject = typeof attributes === 'object';
+    if (!isObject) {
+      report(
+        'warn',
+        `attributes:${name}`,
+        `${name}: attributes must be an object, not a ${typeof attributes}; observed without any`,
+      );
+    }
+    try {
+      for (const stream of this.#streams.get(reader) ?? []) stream.observe(value, isObject ? attributes : {});
+    } catch (error) {
+      report(
+        'error',
+        `record:${name}`,
+        `${name}: an observation was lost because its attributes could not be read`,
+        error,
+      );
+    }
   }
 
   fail(reader: number): void {
@@ -67,8 +86,16 @@ type Observe = (instrument: ObservableInstrument, value: number, attributes?: At
 /** All callbacks of a meter. */
 export class Callbacks {
   #registrations: Registration[] = [];
+  #isClosed = false;
+
+  /** Lets go of all callbacks, and takes no more: nobody will collect again. */
+  close(): void {
+    this.#isClosed = true;
+    this.#registrations = [];
+  }
 
   add(callback: ObservableCallback, instrument: ObservableInstrument): void {
+    if (this.#isClosed) return;
     if (typeof callback !== 'function') {
       report(
         'error',
@@ -96,6 +123,7 @@ export class Callbacks {
   }
 
   addBatch(callback: BatchObservableCallback, observables: readonly Observable[]): void {
+    if (this.#isClosed) return;
     const instruments = this.#own(observables);
     if (typeof callback !== 'function' || instruments.length === 0) {
       report(
@@ -104,6 +132,13 @@ export class Callbacks {
         'a batch callback is ignored: it needs a function and at least one observable of the same meter',
       );
       return;
+    }
+    if (instruments.length < new Set(observables).size) {
+      report(
+        'error',
+        'batch-observables',
+        'a batch callback was given observables of another meter; it observes only those of its own',
+      );
     }
     if (this.#find(callback, instruments)) return;
     this.#registrations.push({
@@ -170,7 +205,8 @@ export class Callbacks {
   }
 
   #own(observables: readonly Observable[]): ObservableInstrument[] {
-    return [...new Set(observables)].filter(
+    if (!Array.isArray(observables)) return [];
+    return [...new Set<Observable>(observables)].filter(
       (observable): observable is ObservableInstrument =>
         observable instanceof ObservableInstrument && observable.callbacks === this,
     );

@@ -28,7 +28,7 @@ export class Recorder {
     this.descriptor = descriptor;
     this.interner = interner;
     this.exemplarFilter = exemplarFilter;
-    this.rule = valueRule(descriptor);
+    this.rule = valueRule(descriptor, streams);
     this.#plain = streams.filter((stream) => stream.filter === undefined);
     this.#filtered = streams.filter((stream) => stream.filter !== undefined);
     findRegistry();
