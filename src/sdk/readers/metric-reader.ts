@@ -8,6 +8,7 @@ import {
 } from '../../data/aggregation-option.ts';
 import { ExportError } from '../../data/errors.ts';
 import { bounded } from '../../data/exporter.ts';
+import { MetricBatch, type ScopeColumns } from '../../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
 import type {
   CollectionResult,
@@ -17,7 +18,11 @@ import type {
   MetricProducer,
   ReaderCallOptions,
 } from '../../data/reader.ts';
+import { toBatch } from '../../data/to-batch.ts';
 import { DEFAULT_CARDINALITY_LIMIT } from '../pipeline.ts';
+
+/** That of observable callbacks. */
+const PRODUCER_TIMEOUT_MILLIS = 30_000;
 
 export interface MetricReaderOptions {
   /** Default: the aggregation that the specification gives each instrument kind. */
@@ -94,24 +99,17 @@ export abstract class MetricReader implements IMetricReader {
     producer: MetricProducer,
     options: MetricCollectOptions | undefined,
   ): Promise<CollectionResult> {
-    const [own, ...others] = await Promise.allSettled(
-      [producer, ...(this.#options.metricProducers ?? [])].map((producer) => producer.collect(options)),
-    );
-    if (own!.status === 'rejected') throw own!.reason;
-    const { resourceMetrics, errors } = own!.value;
-    for (const other of others) {
-      if (other.status === 'rejected') errors.push(other.reason);
-    }
-    const foreign = others.flatMap((other) => (other.status === 'fulfilled' ? [other.value] : []));
-    if (foreign.length === 0) return { resourceMetrics, errors };
+    const [own, ...foreign] = await Promise.all([
+      producer.collect(options),
+      ...(this.#options.metricProducers ?? []).map((other) => collectForeign(other, options)),
+    ]);
+    if (foreign.length === 0) return own;
     return {
-      resourceMetrics: {
-        resource: resourceMetrics.resource,
-        scopeMetrics: [resourceMetrics, ...foreign.map((result) => result.resourceMetrics)].flatMap(
-          (metrics) => metrics.scopeMetrics,
-        ),
-      },
-      errors: [...errors, ...foreign.flatMap((result) => result.errors)],
+      resourceMetrics: new MetricBatch(
+        own.resourceMetrics.resource,
+        [toBatch(own.resourceMetrics).scopeMetrics, ...foreign.map((result) => result.scopeMetrics)].flat(),
+      ),
+      errors: [own, ...foreign].flatMap((result) => result.errors),
     };
   }
 
@@ -135,6 +133,30 @@ export abstract class MetricReader implements IMetricReader {
 
   /** May still collect. */
   protected abstract onShutdown(): Promise<void>;
+}
+
+/** Whatever another producer does, throwing at once included, the SDK's own metrics are exported. */
+async function collectForeign(
+  producer: MetricProducer,
+  options: MetricCollectOptions | undefined,
+): Promise<{ scopeMetrics: ScopeColumns[]; errors: unknown[] }> {
+  try {
+    const { resourceMetrics, errors } = await bounded(
+      'a metric producer',
+      options?.timeoutMillis ?? PRODUCER_TIMEOUT_MILLIS,
+      () => producer.collect(options),
+    );
+    // Envelopes without points are not worth sending (OTLP).
+    const scopeMetrics = toBatch(resourceMetrics)
+      .scopeMetrics.map(({ scope, metrics }) => ({
+        scope,
+        metrics: metrics.filter((metric) => metric.length > 0),
+      }))
+      .filter(({ metrics }) => metrics.length > 0);
+    return { scopeMetrics, errors };
+  } catch (error) {
+    return { scopeMetrics: [], errors: [error] };
+  }
 }
 
 function within(
