@@ -1,5 +1,6 @@
 // Which attributes of a measurement a stream keeps.
 import type { Attributes, Context } from '@opentelemetry/api';
+import { isPattern, wildcard } from './wildcard.ts';
 
 /** As in `@opentelemetry/sdk-metrics`. */
 export interface IAttributesProcessor {
@@ -21,16 +22,38 @@ interface KeyProcessor extends IAttributesProcessor {
   [KEEPS](key: string): boolean;
 }
 
-/** Keeps the listed attributes and no others. */
+/**
+ * Keeps the listed attributes and no others.
+ *
+ * @param attributeAllowList names, in which `*` stands for any run of characters and `?` for one
+ */
 export function createAllowListAttributesProcessor(attributeAllowList: string[]): IAttributesProcessor {
-  const keys = new Set(attributeAllowList);
-  return keyProcessor((key) => keys.has(key));
+  return keyProcessor(listed(attributeAllowList));
 }
 
-/** Keeps all attributes but the listed ones. */
+/**
+ * Keeps all attributes but the listed ones.
+ *
+ * @param attributeDenyList names, in which `*` stands for any run of characters and `?` for one
+ */
 export function createDenyListAttributesProcessor(attributeDenyList: string[]): IAttributesProcessor {
-  const keys = new Set(attributeDenyList);
-  return keyProcessor((key) => !keys.has(key));
+  const isListed = listed(attributeDenyList);
+  return keyProcessor((key) => !isListed(key));
+}
+
+/** Whether a key is in the list. A plain name costs one look-up, however many there are; a pattern is tried at each call. */
+function listed(list: readonly string[]): (key: string) => boolean {
+  const names = new Set(list.filter((name) => !isPattern(name)));
+  const patterns = list.filter(isPattern).map(wildcard);
+  if (patterns.length === 0) return (key) => names.has(key);
+  return (key) => names.has(key) || patterns.some((matches) => matches(key));
+}
+
+/** For the attributes that an instrument's creator advised; those are names, without patterns. */
+export function advisedFilter(attributes: readonly string[] | undefined): AttributeFilter | undefined {
+  if (attributes === undefined) return undefined;
+  const names = new Set(attributes);
+  return { keeps: (key) => names.has(key) };
 }
 
 function keyProcessor(keeps: (key: string) => boolean): KeyProcessor {

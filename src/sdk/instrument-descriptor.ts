@@ -6,7 +6,21 @@ import { shown } from './attribute-value.ts';
 
 export interface InstrumentDescriptor extends MetricDescriptor {
   readonly type: InstrumentType;
-  readonly advice: MetricAdvice;
+  readonly advice: InstrumentAdvice;
+}
+
+/** Hints from the code that creates an instrument; Views win over them. */
+export interface InstrumentAdvice extends MetricAdvice {
+  /**
+   * The attributes worth keeping where no View tells. Default: all. In development in the OpenTelemetry specification,
+   * and not in its JavaScript API yet.
+   */
+  attributes?: readonly string[];
+}
+
+/** What may be said about a new instrument. */
+export interface InstrumentOptions extends MetricOptions {
+  advice?: InstrumentAdvice;
 }
 
 /** OTel metrics API, "Instrument name syntax". */
@@ -16,7 +30,7 @@ const NAME = /^[a-z][a-z0-9_.\-/]{0,254}$/i;
 export function describeInstrument(
   type: InstrumentType,
   name: unknown,
-  options: MetricOptions | undefined,
+  options: InstrumentOptions | undefined,
 ): InstrumentDescriptor {
   try {
     return described(type, name, options);
@@ -34,7 +48,7 @@ export function describeInstrument(
 function described(
   type: InstrumentType,
   name: unknown,
-  options: MetricOptions | undefined,
+  options: InstrumentOptions | undefined,
 ): InstrumentDescriptor {
   const text = typeof name === 'string' ? name : textOf(name ?? '');
   if (!NAME.test(text)) {
@@ -45,13 +59,17 @@ function described(
         'start with a letter and use at most 255 letters, digits and "_", ".", "-", "/"',
     );
   }
+  const advice = options?.advice;
   return {
     name: text,
     type,
     description: optionalText(text, 'description', options?.description),
     unit: optionalText(text, 'unit', options?.unit),
     valueType: options?.valueType === ValueType.INT ? ValueType.INT : ValueType.DOUBLE,
-    advice: { explicitBucketBoundaries: checkedBoundaries(text, options?.advice) },
+    advice: {
+      explicitBucketBoundaries: checkedBoundaries(text, advice?.explicitBucketBoundaries),
+      attributes: checkedAttributes(text, advice?.attributes),
+    },
   };
 }
 
@@ -67,21 +85,30 @@ function optionalText(name: string, option: string, value: unknown): string {
   return '';
 }
 
-function checkedBoundaries(name: string, advice: MetricAdvice | undefined): number[] | undefined {
-  const boundaries: unknown = advice?.explicitBucketBoundaries;
-  if (boundaries === undefined) return undefined;
+function checkedBoundaries(name: string, boundaries: unknown): number[] | undefined {
+  if (boundaries === undefined || boundaries === null) return undefined;
   if (Array.isArray(boundaries) && boundaries.every(isIncreasing)) return [...boundaries];
-  report(
-    'error',
-    `advice:${shown(name)}`,
-    `instrument ${shown(name)}: the advised bucket boundaries are ignored; ` +
-      'they must be finite numbers in strictly increasing order',
-  );
+  reportAdvice(name, 'bucket boundaries', 'finite numbers in strictly increasing order');
   return undefined;
 }
 
 function isIncreasing(boundary: unknown, i: number, all: unknown[]): boolean {
   return Number.isFinite(boundary) && (i === 0 || (boundary as number) > (all[i - 1] as number));
+}
+
+function checkedAttributes(name: string, keys: unknown): string[] | undefined {
+  if (keys === undefined || keys === null) return undefined;
+  if (Array.isArray(keys) && keys.every((key) => typeof key === 'string')) return [...keys];
+  reportAdvice(name, 'attributes', 'a list of attribute names');
+  return undefined;
+}
+
+function reportAdvice(name: string, what: string, remedy: string): void {
+  report(
+    'error',
+    `advice:${shown(name)}`,
+    `instrument ${shown(name)}: the advised ${what} are ignored; they must be ${remedy}`,
+  );
 }
 
 /** Whether two instruments of one name are the same but for the description, and so share one stream. */

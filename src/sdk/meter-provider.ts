@@ -2,21 +2,20 @@
 
 import type * as api from '@opentelemetry/api';
 import type { Attributes, MeterOptions } from '@opentelemetry/api';
-import { AttributeSet } from '../data/attribute-set.ts';
 import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
 import { bounded } from '../data/exporter.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
 import type { IMetricReader, ReaderCallOptions } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
-import { AttributeInterner, type CanonicalAttributes } from './attribute-interner.ts';
+import { AttributeInterner } from './attribute-interner.ts';
 import { defaultResource } from './default-resource.ts';
 import { EXEMPLAR_FILTERS, type ExemplarFilter } from './exemplars/exemplar-filter.ts';
 import { Meter } from './meter.ts';
 import { Callbacks } from './observables.ts';
 import { Pipeline } from './pipeline.ts';
 import { selfMetrics as createSelfMetrics, SELF_SCOPE } from './self-metrics.ts';
-import { type ViewOptions, view } from './view.ts';
+import { checkPositive, type ViewOptions, view } from './view.ts';
 
 export interface MeterProviderOptions {
   /**
@@ -56,9 +55,8 @@ export class MeterProvider implements api.MeterProvider {
   readonly #pipelines: readonly Pipeline[];
   readonly #readers: readonly IMetricReader[];
   readonly #meters = new Map<string, Meter>();
-  #shutdown: Promise<void> | undefined;
-
   readonly #exemplarFilter: ExemplarFilter;
+  #shutdown: Promise<void> | undefined;
 
   /** @throws ConfigError when an option cannot work; Error when a reader already belongs to a provider */
   constructor(options: MeterProviderOptions = {}) {
@@ -70,6 +68,7 @@ export class MeterProvider implements api.MeterProvider {
       );
     }
     this.#exemplarFilter = exemplarFilter;
+    checkPositive('gaugeIdleTimeoutMillis', options.gaugeIdleTimeoutMillis);
     const shared = {
       resource,
       interner: this.#interner,
@@ -90,7 +89,14 @@ export class MeterProvider implements api.MeterProvider {
   getMeter(name: string, version?: string, options?: MeterOptions & { attributes?: Attributes }): Meter {
     if (this.#shutdown) {
       report('warn', 'meter-after-shutdown', 'a meter was asked for after shutdown; it records nothing');
-      return new Meter({ scope: { name: '' }, callbacks: new Callbacks() }, [], this.#interner, 'always_off');
+      const meter = new Meter(
+        { scope: { name: '' }, callbacks: new Callbacks() },
+        [],
+        this.#interner,
+        'always_off',
+      );
+      meter.close();
+      return meter;
     }
     if (typeof name !== 'string' || name === '') {
       report(
@@ -99,24 +105,18 @@ export class MeterProvider implements api.MeterProvider {
         'a meter was asked for without a name; pass the name of the library or module',
       );
     }
-    const attributes = this.#scopeAttributes(options);
+    const { schemaUrl, attributes } = this.#readOptions(options);
     const scope: InstrumentationScope = {
       name: typeof name === 'string' ? name : '',
-      version: typeof version === 'string' ? version : undefined,
-      schemaUrl: typeof options?.schemaUrl === 'string' ? options.schemaUrl : undefined,
-      ...(attributes.keys.length > 0 && {
-        attributes: new AttributeSet(attributes.keys, attributes.values).attributes,
-      }),
+      version: textOrNone(version),
+      schemaUrl: textOrNone(schemaUrl),
+      ...(attributes.keys.length > 0 && { attributes: attributes.attributes }),
     };
-    const key = JSON.stringify([
-      scope.name,
-      scope.version,
-      scope.schemaUrl,
-      attributes.keys,
-      attributes.values,
-    ]);
+    const key = JSON.stringify([scope.name, scope.version, scope.schemaUrl, attributes.id]);
     let meter = this.#meters.get(key);
     if (meter === undefined) {
+      // For good, like the meter: the set's number must not be given to another.
+      this.#interner.retain(attributes);
       meter = new Meter(
         { scope, callbacks: new Callbacks() },
         this.#pipelines,
@@ -128,17 +128,16 @@ export class MeterProvider implements api.MeterProvider {
     return meter;
   }
 
-  #scopeAttributes(options: { attributes?: Attributes } | undefined): CanonicalAttributes {
+  /** The interner tells attributes apart that no text would, such as NaN and null; and the getters of options may throw. */
+  #readOptions(options: (MeterOptions & { attributes?: Attributes }) | undefined) {
+    const intern = (attributes: Attributes) => this.#interner.intern(this.#interner.canonical(attributes));
     try {
-      return this.#interner.canonical(options?.attributes ?? {});
+      const { schemaUrl, attributes } = options ?? {};
+      const isObject = typeof attributes === 'object' && attributes !== null;
+      return { schemaUrl, attributes: intern(isObject ? attributes : {}) };
     } catch (error) {
-      report(
-        'error',
-        'meter-attributes',
-        'the attributes of a meter could not be read and are left out',
-        error,
-      );
-      return this.#interner.canonical({});
+      report('error', 'meter-options', 'the options of a meter could not be read and are ignored', error);
+      return { schemaUrl: undefined, attributes: intern({}) };
     }
   }
 
@@ -194,3 +193,8 @@ export class MeterProvider implements api.MeterProvider {
 }
 
 const wantsSelfMetrics = (reader: IMetricReader) => reader.receivesSelfMetrics === true;
+
+/** Protocols do not tell an empty version from none. */
+function textOrNone(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

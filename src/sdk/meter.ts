@@ -1,13 +1,19 @@
 // Creates instruments and keeps those of one name apart or together (OTel metrics SDK, "Duplicate instrument
 // registration").
 import type * as api from '@opentelemetry/api';
-import type { Attributes } from '@opentelemetry/api';
+import { type Attributes, ValueType } from '@opentelemetry/api';
 import { report } from '../data/diagnostics.ts';
 import { InstrumentType } from '../data/metric-data.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { shown } from './attribute-value.ts';
 import type { ExemplarFilter } from './exemplars/exemplar-filter.ts';
-import { describeInstrument, type InstrumentDescriptor, isIdentical } from './instrument-descriptor.ts';
+import {
+  describeInstrument,
+  type InstrumentAdvice,
+  type InstrumentDescriptor,
+  type InstrumentOptions,
+  isIdentical,
+} from './instrument-descriptor.ts';
 import {
   adder,
   type Counter,
@@ -29,12 +35,14 @@ interface Registered {
 
 export class Meter implements api.Meter {
   readonly #scope: Scope;
-  readonly #pipelines: readonly Pipeline[];
+  /** None once closed. */
+  #pipelines: readonly Pipeline[];
   readonly #interner: AttributeInterner;
   readonly #exemplarFilter: ExemplarFilter;
   /** By lower-case name: names that differ in case only are the same name. */
   readonly #registered = new Map<string, Registered[]>();
   readonly #recorders: Recorder[] = [];
+  #isClosed = false;
 
   constructor(
     scope: Scope,
@@ -48,45 +56,45 @@ export class Meter implements api.Meter {
     this.#exemplarFilter = exemplarFilter;
   }
 
-  createCounter<T extends Attributes = Attributes>(name: string, options?: api.MetricOptions): Counter<T> {
+  createCounter<T extends Attributes = Attributes>(name: string, options?: InstrumentOptions): Counter<T> {
     return this.#sync(InstrumentType.COUNTER, name, options, adder);
   }
 
   createUpDownCounter<T extends Attributes = Attributes>(
     name: string,
-    options?: api.MetricOptions,
+    options?: InstrumentOptions,
   ): UpDownCounter<T> {
     return this.#sync(InstrumentType.UP_DOWN_COUNTER, name, options, adder);
   }
 
   createHistogram<T extends Attributes = Attributes>(
     name: string,
-    options?: api.MetricOptions,
+    options?: InstrumentOptions,
   ): Histogram<T> {
     return this.#sync(InstrumentType.HISTOGRAM, name, options, recording);
   }
 
-  createGauge<T extends Attributes = Attributes>(name: string, options?: api.MetricOptions): Gauge<T> {
+  createGauge<T extends Attributes = Attributes>(name: string, options?: InstrumentOptions): Gauge<T> {
     return this.#sync(InstrumentType.GAUGE, name, options, recording);
   }
 
   createObservableCounter<T extends Attributes = Attributes>(
     name: string,
-    options?: api.MetricOptions,
+    options?: InstrumentOptions,
   ): api.ObservableCounter<T> {
     return this.#async(InstrumentType.OBSERVABLE_COUNTER, name, options);
   }
 
   createObservableUpDownCounter<T extends Attributes = Attributes>(
     name: string,
-    options?: api.MetricOptions,
+    options?: InstrumentOptions,
   ): api.ObservableUpDownCounter<T> {
     return this.#async(InstrumentType.OBSERVABLE_UP_DOWN_COUNTER, name, options);
   }
 
   createObservableGauge<T extends Attributes = Attributes>(
     name: string,
-    options?: api.MetricOptions,
+    options?: InstrumentOptions,
   ): api.ObservableGauge<T> {
     return this.#async(InstrumentType.OBSERVABLE_GAUGE, name, options);
   }
@@ -99,29 +107,34 @@ export class Meter implements api.Meter {
     this.#scope.callbacks.removeBatch(callback, observables);
   }
 
-  /** Makes every synchronous instrument record nothing from here on. */
+  /** Makes the meter a no-op: nothing is recorded, checked or kept from here on. */
   close(): void {
     for (const recorder of this.#recorders) recorder.close();
+    this.#scope.callbacks.close();
+    this.#recorders.length = 0;
+    this.#registered.clear();
+    this.#pipelines = [];
+    this.#isClosed = true;
   }
 
   #sync<I>(
     type: InstrumentType,
     name: string,
-    options: api.MetricOptions | undefined,
+    options: InstrumentOptions | undefined,
     wrap: (recorder: Recorder) => I,
   ): I {
-    return this.#register(describeInstrument(type, name, options), (descriptor) => {
-      const streams = this.#pipelines.flatMap((pipeline) => pipeline.sync(this.#scope, descriptor));
+    return this.#register(type, name, options, (descriptor, pipelines) => {
+      const streams = pipelines.flatMap((pipeline) => pipeline.sync(this.#scope, descriptor));
       const recorder = new Recorder(descriptor, streams, this.#interner, this.#exemplarFilter);
-      this.#recorders.push(recorder);
+      if (!this.#isClosed) this.#recorders.push(recorder);
       return { streams, instrument: wrap(recorder) };
     });
   }
 
-  #async(type: InstrumentType, name: string, options: api.MetricOptions | undefined): ObservableInstrument {
-    return this.#register(describeInstrument(type, name, options), (descriptor) => {
+  #async(type: InstrumentType, name: string, options: InstrumentOptions | undefined): ObservableInstrument {
+    return this.#register(type, name, options, (descriptor, pipelines) => {
       const streams = new Map(
-        this.#pipelines.map((pipeline, reader) => [reader, pipeline.async(this.#scope, descriptor)]),
+        pipelines.map((pipeline, reader) => [reader, pipeline.async(this.#scope, descriptor)]),
       );
       const instrument = new ObservableInstrument(descriptor, streams, this.#scope.callbacks);
       return { streams: [...streams.values()].flat(), instrument };
@@ -129,9 +142,16 @@ export class Meter implements api.Meter {
   }
 
   #register<I>(
-    descriptor: InstrumentDescriptor,
-    create: (descriptor: InstrumentDescriptor) => { streams: Stream[]; instrument: I },
+    type: InstrumentType,
+    name: string,
+    options: InstrumentOptions | undefined,
+    create: (
+      descriptor: InstrumentDescriptor,
+      pipelines: readonly Pipeline[],
+    ) => { streams: Stream[]; instrument: I },
   ): I {
+    if (this.#isClosed) return create(unchecked(type), []).instrument;
+    const descriptor = describeInstrument(type, name, options);
     const key = descriptor.name.toLowerCase();
     const sameName = this.#registered.get(key) ?? [];
     const first = sameName[0]?.descriptor;
@@ -149,7 +169,7 @@ export class Meter implements api.Meter {
       return known.instrument as I;
     }
     const own = first ? { ...descriptor, name: first.name } : descriptor;
-    const created = create(own);
+    const created = create(own, this.#pipelines);
     this.#registered.set(key, [...sameName, { descriptor: own, ...created }]);
     return created.instrument;
   }
@@ -172,12 +192,23 @@ function reuse(known: Registered, descriptor: InstrumentDescriptor): void {
       }
     }
   }
-  const given = descriptor.advice.explicitBucketBoundaries;
-  if (given && given.join() !== advice.explicitBucketBoundaries?.join()) {
+  if (differs(descriptor.advice, advice)) {
     report(
       'error',
       `instrument-advice:${name}`,
-      `instrument ${name} was created with different bucket boundaries; those given first are used`,
+      `instrument ${name} was created with different advice; that given first is used`,
     );
   }
+}
+
+/** Whether the later advice says something, and something else. */
+function differs(later: InstrumentAdvice, first: InstrumentAdvice): boolean {
+  return (['explicitBucketBoundaries', 'attributes'] as const).some(
+    (aspect) => later[aspect] && String(later[aspect]) !== String(first[aspect]),
+  );
+}
+
+/** For an instrument of a closed meter, which nobody will see. */
+function unchecked(type: InstrumentType): InstrumentDescriptor {
+  return { name: '', type, description: '', unit: '', valueType: ValueType.DOUBLE, advice: {} };
 }

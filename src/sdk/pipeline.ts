@@ -17,7 +17,13 @@ import type {
   SelfMetrics,
 } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
-import { aggregationProblem, chooseAggregator, isCompatible } from './aggregation/choose-aggregator.ts';
+import {
+  aggregationProblem,
+  chooseAggregator,
+  defaultAggregation,
+  isCompatible,
+} from './aggregation/choose-aggregator.ts';
+import { advisedFilter } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { reportCardinality } from './cardinality-report.ts';
 import { now } from './clock.ts';
@@ -67,6 +73,7 @@ export class Pipeline implements MetricProducer {
   readonly #state: ProviderState;
   readonly #streams = new Map<Scope, Stream[]>();
   readonly #names = new StreamNames();
+  #resource: Promise<void> | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(index: number, reader: IMetricReader, state: ProviderState) {
@@ -113,15 +120,12 @@ export class Pipeline implements MetricProducer {
 
   /** Undefined when the stream is dropped. */
   #streamOptions(instrument: InstrumentDescriptor, view: View | undefined): StreamOptions | undefined {
-    const { type } = instrument;
+    const { type, advice } = instrument;
     const { interner, gaugeIdleTimeoutMillis } = this.#state;
     const { CUMULATIVE } = AggregationTemporality;
     const temporality = this.#select('selectAggregationTemporality', type, CUMULATIVE);
-    const readers = this.#select('selectAggregation', type, { type: AggregationType.DEFAULT });
-    const fallback = this.#isUsable(readers, instrument)
-      ? readers
-      : { type: AggregationType.DEFAULT as const };
-    const aggregator = chooseAggregator(instrument, view?.aggregation ?? fallback, temporality);
+    const aggregation = this.#aggregation(instrument, view);
+    const aggregator = chooseAggregator(instrument, aggregation, temporality);
     if (aggregator === undefined) return undefined;
     const descriptor: MetricDescriptor = {
       name: view?.name ?? instrument.name,
@@ -131,11 +135,12 @@ export class Pipeline implements MetricProducer {
     };
     const limit =
       view?.cardinalityLimit ?? this.#select('selectCardinalityLimit', type, DEFAULT_CARDINALITY_LIMIT);
+    const createReservoir = view?.exemplarReservoir;
     let isReported = false;
     const table = new SeriesTable(aggregator, interner, {
       limit,
       evictUntouched: !OBSERVABLE.has(type) && temporality === AggregationTemporality.DELTA,
-      exemplarReservoir: view?.exemplarReservoir,
+      exemplarReservoir: createReservoir && (() => createReservoir(aggregation)),
       onOverflow: () => {
         if (isReported) return;
         isReported = true;
@@ -148,10 +153,21 @@ export class Pipeline implements MetricProducer {
       temporality,
       table,
       interner,
-      filter: view?.filter,
+      filter: view?.filter ?? advisedFilter(advice.attributes),
       idleTimeoutMillis:
         view?.idleTimeoutMillis ?? (type === InstrumentType.GAUGE ? gaugeIdleTimeoutMillis : undefined),
     };
+  }
+
+  /** The View's, else the reader's, else that of the instrument kind. Never `DEFAULT`. */
+  #aggregation(instrument: InstrumentDescriptor, view: View | undefined): AggregationOption {
+    const byKind = defaultAggregation(instrument);
+    let option = view?.aggregation;
+    if (option === undefined) {
+      const readers = this.#select('selectAggregation', instrument.type, byKind);
+      option = this.#isUsable(readers, instrument) ? readers : byKind;
+    }
+    return option.type === AggregationType.DEFAULT ? byKind : option;
   }
 
   /** Readers of the 1.x SDK lack some selectors, and a selector of the user's may throw. */
@@ -197,7 +213,9 @@ export class Pipeline implements MetricProducer {
 
   async #collect(timeoutMillis: number): Promise<CollectionResult> {
     findRegistry();
-    await this.#awaitResource();
+    // Once: an attribute that is never found must not delay every collection.
+    this.#resource ??= this.#awaitResource();
+    await this.#resource;
     const errors: unknown[] = [];
     await Promise.all(
       [...this.#streams.keys()].map(async ({ callbacks }) => {

@@ -5,7 +5,7 @@ import type { InstrumentationScope, InstrumentType } from '../data/metric-data.t
 import { type AttributeFilter, attributeFilter, type IAttributesProcessor } from './attribute-filter.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
-import { wildcard } from './wildcard.ts';
+import { isPattern, wildcard } from './wildcard.ts';
 
 /**
  * A View. The `instrument…` and `meter…` settings select; all that are given must match, and a View without any
@@ -28,8 +28,13 @@ export interface ViewOptions {
   aggregation?: AggregationOption;
   /** Series beside the overflow series. Default: the reader's limit. */
   aggregationCardinalityLimit?: number;
-  /** Makes the exemplar reservoir of each series. Default: the one the specification gives the aggregation. */
-  exemplarReservoir?: () => ExemplarReservoir;
+  /**
+   * Makes the exemplar reservoir of a series, when it gets its first exemplar.
+   * Default: the one that the specification gives the aggregation.
+   *
+   * @param aggregation that of the stream, never `DEFAULT`
+   */
+  exemplarReservoir?: (aggregation: AggregationOption) => ExemplarReservoir;
   /**
    * Milliseconds after which a series that is not recorded to is no longer exported, and forgotten. Default: never.
    * A counter that comes back starts at zero again; for gauges see `gaugeIdleTimeoutMillis` of the provider.
@@ -44,7 +49,7 @@ export interface View {
   readonly aggregation: AggregationOption | undefined;
   readonly cardinalityLimit: number | undefined;
   readonly filter: AttributeFilter | undefined;
-  readonly exemplarReservoir: (() => ExemplarReservoir) | undefined;
+  readonly exemplarReservoir: ViewOptions['exemplarReservoir'];
   readonly idleTimeoutMillis: number | undefined;
   matches(instrument: InstrumentDescriptor, scope: InstrumentationScope): boolean;
 }
@@ -53,20 +58,25 @@ export interface View {
 export function view(options: ViewOptions): View {
   const { instrumentName, instrumentType, instrumentUnit, meterName, meterVersion, meterSchemaUrl } = options;
   const pattern = instrumentName === undefined ? undefined : wildcard(instrumentName.toLowerCase());
-  if (options.name !== undefined && (instrumentName === undefined || /[*?]/.test(instrumentName))) {
+  if (options.name !== undefined && (instrumentName === undefined || isPattern(instrumentName))) {
     throw new ConfigError(
       `A View names its stream ${JSON.stringify(options.name)} but selects instruments by ` +
         `${JSON.stringify(instrumentName ?? '*')}; give it an instrumentName without wildcards`,
     );
   }
-  checkPositive('aggregationCardinalityLimit', options.aggregationCardinalityLimit);
-  checkPositive('idleTimeoutMillis', options.idleTimeoutMillis);
+  const { aggregationCardinalityLimit: limit } = options;
+  if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
+    throw new ConfigError(
+      `aggregationCardinalityLimit of a View is ${String(limit)}; use an integer above 0`,
+    );
+  }
+  checkPositive('idleTimeoutMillis of a View', options.idleTimeoutMillis);
   const equal = (wanted: unknown, actual: unknown) => wanted === undefined || wanted === actual;
   return {
     name: options.name,
     description: options.description,
     aggregation: options.aggregation,
-    cardinalityLimit: options.aggregationCardinalityLimit,
+    cardinalityLimit: limit,
     filter: attributeFilter(options.attributesProcessors ?? []),
     exemplarReservoir: options.exemplarReservoir,
     idleTimeoutMillis: options.idleTimeoutMillis,
@@ -80,7 +90,8 @@ export function view(options: ViewOptions): View {
   };
 }
 
-function checkPositive(option: string, value: number | undefined): void {
+/** @throws ConfigError when the value is given and not a finite number above 0 */
+export function checkPositive(option: string, value: number | undefined): void {
   if (value === undefined || (Number.isFinite(value) && value > 0)) return;
-  throw new ConfigError(`${option} of a View is ${String(value)}; use a number above 0`);
+  throw new ConfigError(`${option} is ${String(value)}; use a number above 0`);
 }

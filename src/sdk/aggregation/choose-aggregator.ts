@@ -62,7 +62,8 @@ export function chooseAggregator(
   }
 }
 
-function defaultAggregation({ type, advice }: InstrumentDescriptor): AggregationOption {
+/** What the specification gives the kind, with the boundaries that its creator advised. */
+export function defaultAggregation({ type, advice }: InstrumentDescriptor): AggregationOption {
   switch (type) {
     case InstrumentType.HISTOGRAM:
       return {
