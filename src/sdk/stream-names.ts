@@ -41,10 +41,13 @@ function shape({ stream, instrument }: Named): string {
 
 /** A View that can be copied, where its selectors can tell the two apart. */
 function remedy(first: InstrumentDescriptor, second: InstrumentDescriptor): string {
-  if (first.type === second.type) return 'give one of them another name';
-  const { name, type } = second;
-  return (
-    'rename one of them, for instance by the View ' +
-    `{ instrumentName: '${name}', instrumentType: InstrumentType.${type}, name: '${name}.${type.toLowerCase()}' }`
-  );
+  const { name, type, unit } = second;
+  const selectors = [`instrumentName: ${JSON.stringify(name)}`];
+  let newName = `${name}.2`;
+  if (type !== first.type) {
+    selectors.push(`instrumentType: InstrumentType.${type}`);
+    newName = `${name}.${type.toLowerCase()}`;
+  } else if (unit !== first.unit) selectors.push(`instrumentUnit: ${JSON.stringify(unit)}`);
+  else if (name === first.name) return 'give one of them another name';
+  return `rename one of them, for instance by the View { ${selectors.join(', ')}, name: ${JSON.stringify(newName)} }`;
 }
