@@ -1,5 +1,6 @@
 // From an aggregation option and an instrument kind to the aggregator.
 import { type AggregationOption, AggregationType } from '../../data/aggregation-option.ts';
+import { textOf } from '../../data/diagnostics.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
 import type { InstrumentDescriptor } from '../instrument-descriptor.ts';
 import type { Aggregator } from './aggregator.ts';
@@ -45,7 +46,7 @@ export function chooseAggregator(
     case AggregationType.LAST_VALUE:
       return new LastValueAggregator();
     case AggregationType.EXPLICIT_BUCKET_HISTOGRAM:
-      return new ExplicitBucketHistogramAggregator(option.options?.boundaries ?? DEFAULT_BOUNDARIES, {
+      return new ExplicitBucketHistogramAggregator(finite(option.options?.boundaries ?? DEFAULT_BOUNDARIES), {
         // A sum that can fall would be read as a counter that was reset (OTel metrics SDK).
         recordSum: isMonotonic,
         recordMinMax: option.options?.recordMinMax ?? true,
@@ -87,15 +88,22 @@ export function isCompatible({ type }: InstrumentDescriptor, option: Aggregation
   return true;
 }
 
+/** An infinite bound says what is so without it: the first bucket has no lower end, the last no upper. */
+function finite(boundaries: readonly number[]): number[] {
+  return boundaries.filter((boundary) => Number.isFinite(boundary));
+}
+
+function isIncreasing(boundary: unknown, i: number, all: readonly unknown[]): boolean {
+  if (typeof boundary !== 'number' || Number.isNaN(boundary)) return false;
+  return i === 0 || boundary > (all[i - 1] as number);
+}
+
 /** Why an option of an aggregation cannot work, or undefined. */
 export function aggregationProblem(option: AggregationOption): string | undefined {
   if (option.type === AggregationType.EXPLICIT_BUCKET_HISTOGRAM) {
-    const boundaries = option.options?.boundaries ?? [];
-    const isIncreasing = boundaries.every(
-      (boundary, i) => Number.isFinite(boundary) && (i === 0 || boundary > boundaries[i - 1]!),
-    );
-    if (!isIncreasing)
-      return `boundaries are [${boundaries}]; use finite numbers in strictly increasing order`;
+    const boundaries: unknown = option.options?.boundaries ?? [];
+    if (!Array.isArray(boundaries) || !boundaries.every(isIncreasing))
+      return `boundaries are ${textOf(boundaries)}; use an array of numbers in strictly increasing order`;
   }
   if (option.type === AggregationType.EXPONENTIAL_HISTOGRAM) {
     const { maxSize = DEFAULT_MAX_SIZE, maxScale = DEFAULT_MAX_SCALE } = option.options ?? {};
