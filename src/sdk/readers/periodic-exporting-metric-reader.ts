@@ -13,6 +13,7 @@ import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
 import type { ComponentMetrics, MetricProducer } from '../../data/reader.ts';
+import { sliceBatch } from '../../data/slice-batch.ts';
 import { toBatch } from '../../data/to-batch.ts';
 import { MetricReader } from './metric-reader.ts';
 
@@ -28,6 +29,11 @@ export interface PeriodicExportingMetricReaderOptions {
    * of the OTel specification. May be longer than the interval: no export starts while one is under way.
    */
   exportTimeoutMillis?: number;
+  /**
+   * How many points one export may have; default: no limit. A collection of more is exported in pieces, one after the
+   * other, each with the whole of `exportTimeoutMillis`. A piece that fails does not keep the next from being exported.
+   */
+  maxExportBatchSize?: number;
   /** Further sources, exported with the SDK's own metrics. */
   metricProducers?: MetricProducer[];
   /**
@@ -61,6 +67,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
   readonly #exporter: PushMetricExporter;
   readonly #intervalMillis: number;
   readonly #timeoutMillis: number;
+  readonly #maxBatchSize: number;
   #exports: ComponentMetrics | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** The run under way or queued last; runs follow one another. */
@@ -70,8 +77,10 @@ export class PeriodicExportingMetricReader extends MetricReader {
   #queuedRun: Promise<void> | undefined;
   /** Settles when the exporter has answered the last export, which may be long after we stopped waiting. */
   #answered: Promise<void> = Promise.resolve();
-  /** A delta batch that failed and may yet be delivered, together with the next one. */
-  #undelivered: MetricBatch | undefined;
+  /** The last batch, while some of its pieces failed and may yet be delivered, together with the next one. */
+  #batch: MetricBatch | undefined;
+  /** Where those pieces begin. Only pieces with delta points, because cumulative ones are superseded. */
+  readonly #owed = new Set<number>();
 
   /** @throws ConfigError when the interval or the timeout is not a usable number */
   constructor(options: PeriodicExportingMetricReaderOptions) {
@@ -85,6 +94,14 @@ export class PeriodicExportingMetricReader extends MetricReader {
     });
     checkMillis('exportIntervalMillis', exportIntervalMillis, 1);
     checkMillis('exportTimeoutMillis', exportTimeoutMillis, 0);
+    const { maxExportBatchSize = Number.POSITIVE_INFINITY } = options;
+    if (
+      !(maxExportBatchSize === Number.POSITIVE_INFINITY || Number.isInteger(maxExportBatchSize)) ||
+      maxExportBatchSize < 1
+    ) {
+      throw new ConfigError(`maxExportBatchSize is ${textOf(maxExportBatchSize)}; use an integer above 0`);
+    }
+    this.#maxBatchSize = maxExportBatchSize;
     this.#exporter = exporter;
     this.#intervalMillis = exportIntervalMillis;
     this.#timeoutMillis = exportTimeoutMillis;
@@ -102,13 +119,17 @@ export class PeriodicExportingMetricReader extends MetricReader {
   }
 
   protected override async onForceFlush(): Promise<void> {
-    await allOf([this.#run(), this.#lastRun.then(() => this.#exporter.forceFlush())]);
+    await allOf([this.#run(), this.#lastRun.then(() => this.#call('forceFlush'))]);
   }
 
   protected override async onShutdown(): Promise<void> {
     clearInterval(this.#timer);
     const run = this.#run();
-    await allOf([run, settled(run).then(() => this.#exporter.shutdown())]);
+    await allOf([run, settled(run).then(() => this.#call('shutdown'))]);
+  }
+
+  #call(method: 'forceFlush' | 'shutdown'): Promise<void> {
+    return bounded(`${method} of the exporter`, this.#timeoutMillis, () => this.#exporter[method]());
   }
 
   #tick(): void {
@@ -137,11 +158,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
   }
 
   async #collectAndExport(): Promise<void> {
-    await bounded(
-      'the exporter, still busy with an earlier batch,',
-      this.#timeoutMillis,
-      () => this.#answered,
-    );
+    await this.#exporterIsFree();
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis });
     if (errors.length > 0) {
       const reasons = errors.slice(0, 3).map(textOf).join('; ');
@@ -153,21 +170,62 @@ export class PeriodicExportingMetricReader extends MetricReader {
         ...errors,
       );
     }
-    const collected = toBatch(resourceMetrics);
-    const batch = this.#undelivered ? mergeDeltas(this.#undelivered, collected) : collected;
-    if (batch.pointCount === 0) return;
-    try {
-      await this.#export(batch);
-      this.#undelivered = undefined;
-    } catch (error) {
-      const { retryable } = error as Partial<ExportError>;
-      // Errors of other makers do not say; then losing counts is worse than the risk of sending them twice.
-      this.#undelivered = retryable !== false && hasDeltas(batch) ? batch : undefined;
-      throw error;
-    }
+    const batch = this.#takeOwed().reduceRight(
+      (newer, older) => mergeDeltas(older, newer),
+      toBatch(resourceMetrics),
+    );
+    await this.#exportPieces(batch);
   }
 
-  #export(batch: MetricBatch): Promise<void> {
+  /** Tries every piece, then throws the first error. */
+  async #exportPieces(batch: MetricBatch): Promise<void> {
+    const size = this.#maxBatchSize;
+    const errors: unknown[] = [];
+    this.#batch = batch;
+    // Once the exporter no longer answers, this stays rejected, and the pieces left do not each wait for it.
+    let isFree = Promise.resolve();
+    for (let from = 0; from < batch.pointCount; from += size) {
+      const piece = sliceBatch(batch, from, from + size);
+      try {
+        isFree = isFree.then(() => this.#exporterIsFree());
+        await isFree;
+        await this.#export(piece, () => this.#owed.delete(from));
+      } catch (error) {
+        errors.push(error);
+        const { retryable } = error as Partial<ExportError>;
+        // Errors of other makers do not say; then losing counts is worse than the risk of sending them twice.
+        if (retryable !== false && hasDeltas(piece)) this.#owed.add(from);
+      }
+    }
+    if (this.#owed.size === 0) this.#batch = undefined;
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** What is owed of the last batch. Pieces that lie side by side are one again, so that few are to be merged. */
+  #takeOwed(): MetricBatch[] {
+    const batch = this.#batch;
+    const ranges: { from: number; to: number }[] = [];
+    for (const from of this.#owed) {
+      const last = ranges.at(-1);
+      if (last?.to === from) last.to += this.#maxBatchSize;
+      else ranges.push({ from, to: from + this.#maxBatchSize });
+    }
+    this.#owed.clear();
+    this.#batch = undefined;
+    return batch === undefined ? [] : ranges.map(({ from, to }) => sliceBatch(batch, from, to));
+  }
+
+  /** An exporter that was given up on may still be busy. */
+  #exporterIsFree(): Promise<void> {
+    return bounded(
+      'the exporter, still busy with an earlier batch,',
+      this.#timeoutMillis,
+      () => this.#answered,
+    );
+  }
+
+  /** @param onDelivered also called when the exporter succeeds after we gave up on it */
+  #export(batch: MetricBatch, onDelivered: () => void): Promise<void> {
     return bounded('the export', this.#timeoutMillis, async (signal) => {
       const { promise: answer, resolve, reject } = withResolvers<void>();
       this.#answered = settled(answer);
@@ -184,8 +242,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
         }
         isAnswered = true;
         if (result?.code === ExportResultCode.SUCCESS) {
-          // Delivered after we gave up on it: nothing is owed any more.
-          if (this.#undelivered === batch) this.#undelivered = undefined;
+          onDelivered();
           ended?.();
           resolve();
         } else {
