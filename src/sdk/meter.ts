@@ -126,7 +126,8 @@ export class Meter implements api.Meter {
     return this.#register(type, name, options, (descriptor, pipelines) => {
       const streams = pipelines.flatMap((pipeline) => pipeline.sync(this.#scope, descriptor));
       const recorder = new Recorder(descriptor, streams, this.#interner, this.#exemplarFilter);
-      if (!this.#isClosed) this.#recorders.push(recorder);
+      if (this.#isClosed) recorder.close();
+      else this.#recorders.push(recorder);
       return { streams, instrument: wrap(recorder) };
     });
   }

@@ -17,6 +17,7 @@ export class Recorder {
   /** The streams that keep all attributes, which one look-up serves, and those that do not. */
   #plain: readonly SyncStream[];
   #filtered: readonly SyncStream[];
+  #isClosed = false;
 
   /** @param streams those of every reader that keeps the instrument */
   constructor(
@@ -69,6 +70,7 @@ export class Recorder {
 
   /** Makes the instrument record nothing from here on. */
   close(): void {
+    this.#isClosed = true;
     this.#plain = [];
     this.#filtered = [];
   }
@@ -83,7 +85,7 @@ export class Recorder {
     ) {
       return value;
     }
-    return this.rule.convert(value);
+    return this.#isClosed ? undefined : this.rule.convert(value);
   }
 
   notAttributes(attributes: unknown): Attributes {
