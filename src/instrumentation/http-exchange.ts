@@ -1,5 +1,5 @@
 // One request and its response, from the end of the request's headers until the response has closed.
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { HttpInstruments } from './http-instruments.ts';
 
@@ -15,10 +15,8 @@ export class Exchange {
   readonly instruments: HttpInstruments;
   requestBytes = 0;
   responseBytes = 0;
-  /** The methods that the counting ones stand in for. */
+  /** The method that the counting one stands in for. */
   readonly push: IncomingMessage['push'];
-  readonly write: ServerResponse['write'];
-  readonly end: ServerResponse['end'];
   readonly #socket: TrackedSocket;
   readonly #startedAt = performance.now();
   readonly #onClose: (exchange: Exchange, seconds: number) => void;
@@ -41,18 +39,13 @@ export class Exchange {
     this.#socket = socket;
     this.#onClose = onClose;
     this.push = request.push;
-    this.write = response.write;
-    this.end = response.end;
 
-    // Own methods on the few objects at hand leave every prototype alone. Most requests have no body to count.
-    const { headers } = request;
-    if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) {
+    if (announcesBody(request.rawHeaders)) {
       (request as Tracked<IncomingMessage>)[EXCHANGE] = this;
       request.push = countedPush;
     }
     (response as Tracked<ServerResponse>)[EXCHANGE] = this;
-    response.write = countedWrite as ServerResponse['write'];
-    response.end = countedEnd as ServerResponse['end'];
+    countResponses();
 
     // One listener per connection is cheaper than one per response, and the only way to hear of the end of a
     // response that waits behind another one: Node emits no `close` on it.
@@ -125,16 +118,45 @@ function countedPush(this: IncomingMessage, chunk: unknown, encoding?: BufferEnc
   return exchange.push.call(this, chunk, encoding);
 }
 
-function countedWrite(this: ServerResponse, chunk: unknown, encoding: BufferEncoding, callback: () => void) {
-  const exchange = (this as Tracked<ServerResponse>)[EXCHANGE];
-  if (!this.writableEnded) exchange.responseBytes += byteLength(chunk, encoding);
-  return exchange.write.call(this, chunk, encoding, callback);
+let isCounting = false;
+
+/**
+ * Wraps `write` and `end` of all responses, once in the life of the process. Own methods on each response would leave
+ * the prototype alone, but cost more than everything else that is done for a request.
+ */
+function countResponses(): void {
+  if (isCounting) return;
+  isCounting = true;
+  const prototype = ServerResponse.prototype as unknown as Record<'write' | 'end', ResponseMethod>;
+  const { write, end } = prototype;
+  prototype.write = function (chunk, encoding, callback) {
+    count(this, chunk, encoding);
+    return write.call(this, chunk, encoding, callback);
+  };
+  prototype.end = function (chunk, encoding, callback) {
+    count(this, chunk, encoding);
+    return end.call(this, chunk, encoding, callback);
+  };
 }
 
-function countedEnd(this: ServerResponse, chunk: unknown, encoding: BufferEncoding, callback: () => void) {
-  const exchange = (this as Tracked<ServerResponse>)[EXCHANGE];
-  if (!this.writableEnded) exchange.responseBytes += byteLength(chunk, encoding);
-  return exchange.end.call(this, chunk, encoding, callback);
+type ResponseMethod = (this: ServerResponse, chunk: unknown, encoding: unknown, callback: unknown) => unknown;
+
+function count(response: ServerResponse, chunk: unknown, encoding: unknown): void {
+  const exchange = (response as Partial<Tracked<ServerResponse>>)[EXCHANGE];
+  if (exchange !== undefined && !response.writableEnded) {
+    exchange.responseBytes += byteLength(chunk, encoding);
+  }
+}
+
+/** Looks at the raw list, because `headers` is made on first touch, which a handler may never need. */
+function announcesBody(rawHeaders: readonly string[]): boolean {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length !== 14 && name.length !== 17) continue;
+    const lower = name.toLowerCase();
+    if (lower === 'content-length' || lower === 'transfer-encoding') return true;
+  }
+  return false;
 }
 
 /** `chunk` may also be missing or a callback, and `encoding` a callback. */
