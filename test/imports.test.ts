@@ -28,6 +28,7 @@ const ALLOWED: Record<string, string[]> = {
   exporters: ['data', 'encoding', 'net'],
   decorators: ['data', 'net', 'encoding'],
   instrumentation: [],
+  testing: ['data', 'sdk'],
   config: EVERYTHING.slice(0, 7),
   cli: EVERYTHING,
   dashboard: EVERYTHING,
