@@ -80,7 +80,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     if (row >= 0) return row;
     if (this.#isFull() && this.#options.evictUntouched) this.releaseUntouched();
     if (this.#isFull()) {
-      if (canWait && this.touched.subarray(0, this.size).includes(0)) return -1;
+      if (canWait && this.#hasUntouched()) return -1;
       this.#options.onOverflow();
       return this.#overflowRow();
     }
@@ -154,9 +154,22 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     for (let row = 0; row < this.size; row++) this.startTimes[row]! -= by;
   }
 
-  /** Frees the rows that were not written since the last collection. */
-  releaseUntouched(): void {
-    for (let row = this.size - 1; row >= 0; row--) if (this.touched[row] === 0) this.release(row);
+  /**
+   * Frees the rows that were not written since the last collection.
+   *
+   * @param keepsOverflow leaves the overflow series, which may yet be written
+   */
+  releaseUntouched(keepsOverflow = false): void {
+    for (let row = this.size - 1; row >= 0; row--) {
+      if (this.touched[row] === 0 && !(keepsOverflow && this.isOverflow(row))) this.release(row);
+    }
+  }
+
+  /** Whether a row other than that of the overflow series was not written since the last collection. */
+  #hasUntouched(): boolean {
+    let row = this.touched.indexOf(0);
+    if (this.isOverflow(row)) row = this.touched.indexOf(0, row + 1);
+    return row >= 0 && row < this.size;
   }
 
   #isFull(): boolean {

@@ -231,7 +231,7 @@ export class AsyncStream implements Stream {
       return undefined;
     }
     if (waiting.length > 0) {
-      table.releaseUntouched();
+      table.releaseUntouched(true);
       for (const [value, attributes] of waiting) this.#record(value, attributes, false);
     }
     const isDelta = temporality === AggregationTemporality.DELTA;
