@@ -1,0 +1,221 @@
+// How series end: by removal, by idleness, and by not being written; and that nothing of them stays.
+import { ValueType } from '@opentelemetry/api';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
+import { fromHrTime } from '../data/hr-time.ts';
+import { AggregationTemporality } from '../data/metric-data.ts';
+import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket-histogram.ts';
+import { ExponentialHistogramAggregator } from './aggregation/exponential-histogram.ts';
+import { SumAggregator } from './aggregation/sum.ts';
+import { createAllowListAttributesProcessor } from './attribute-filter.ts';
+import { AttributeInterner } from './attribute-interner.ts';
+import { now } from './clock.ts';
+import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
+import { ManualMetricReader } from './readers/manual-metric-reader.ts';
+import { SeriesTable } from './series-table.ts';
+import { SyncStream } from './stream.ts';
+
+const { CUMULATIVE, DELTA } = AggregationTemporality;
+
+function setUp(temporality = CUMULATIVE, options: MeterProviderOptions = {}) {
+  const reader = new ManualMetricReader({ aggregationTemporalitySelector: () => temporality });
+  return { reader, meter: new MeterProvider({ ...options, readers: [reader] }).getMeter('test') };
+}
+
+describe('remove', () => {
+  const logs = captureLogs();
+
+  test('ends the one series, whatever the order of the keys, and leaves the others', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    for (const b of [1, 2, 3]) counter.add(b, { a: 'x', b });
+    counter.remove({ b: 2, a: 'x' });
+    expect(
+      new Map(await pointsOf(reader).then((points) => points.map(([it, v]) => [JSON.stringify(it), v]))),
+    ).toEqual(
+      new Map([
+        ['{"a":"x","b":1}', 1],
+        ['{"a":"x","b":3}', 3],
+      ]),
+    );
+  });
+
+  test('lets the series start anew, at zero and at a later time, also through a handle bound before', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    const bound = counter.bind({ a: 1 });
+    bound.add(5);
+    const [before] = (await metricsOf(reader))[0]!.dataPoints;
+    counter.remove({ a: 1 });
+    expect(await pointsOf(reader)).toEqual([]);
+    bound.add(1);
+    counter.add(1, { a: 1 });
+    const [after] = (await metricsOf(reader))[0]!.dataPoints;
+    expect(after!.value).toBe(2);
+    expect(fromHrTime(after!.startTime)).toBeGreaterThan(fromHrTime(before!.endTime));
+  });
+
+  test('goes through the attribute filter of a View, and is for all readers and all kinds', async () => {
+    const readers = [new ManualMetricReader(), new ManualMetricReader()];
+    const views = [{ attributesProcessors: [createAllowListAttributesProcessor(['a'])] }];
+    const meter = new MeterProvider({ readers, views }).getMeter('test');
+    const [counter, updown] = [meter.createCounter('c'), meter.createUpDownCounter('u')];
+    const [histogram, gauge] = [meter.createHistogram('h'), meter.createGauge('g')];
+    for (const a of [1, 2]) {
+      for (const it of [counter, updown]) it.add(1, { a, b: a });
+      for (const it of [histogram, gauge]) it.record(1, { a, b: a });
+    }
+    for (const it of [counter, updown, histogram, gauge]) it.remove({ a: 1, b: 'whatever' });
+    for (const reader of readers) {
+      const left = (await metricsOf(reader)).flatMap(({ dataPoints }) =>
+        dataPoints.map((it) => it.attributes),
+      );
+      expect(left).toEqual(new Array(4).fill({ a: 2 }));
+    }
+  });
+
+  test('of what is not there does nothing', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    counter.add(1, { a: 1 });
+    for (const wrong of [{ a: 2 }, { b: 1 }, {}, undefined, null, 'text', 7]) counter.remove(wrong as never);
+    counter.remove({
+      get a(): number {
+        throw new Error('no value');
+      },
+    });
+    expect(await pointsOf(reader)).toEqual([[{ a: 1 }, 1]]);
+    expect(logs).toHaveLength(2);
+  });
+
+  test('under delta, what the window holds of a counter is still delivered; a gauge is gone', async () => {
+    const { reader, meter } = setUp(DELTA);
+    const [counter, gauge] = [meter.createCounter('c'), meter.createGauge('g')];
+    counter.add(5, { a: 1 });
+    gauge.record(5, { a: 1 });
+    for (const it of [counter, gauge]) it.remove({ a: 1 });
+    expect((await metricsOf(reader)).map(({ descriptor }) => descriptor.name)).toEqual(['c']);
+    expect(await metricsOf(reader)).toEqual([]);
+  });
+});
+
+describe('idle series', () => {
+  captureLogs();
+  beforeEach(() => void vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) }));
+  afterEach(() => void vi.useRealTimers());
+
+  const seen = async (reader: ManualMetricReader) =>
+    Object.fromEntries(
+      (await metricsOf(reader)).map(({ descriptor, dataPoints }) => [
+        descriptor.name,
+        dataPoints.map(({ attributes }) => attributes.key),
+      ]),
+    );
+
+  test('gaugeIdleTimeoutMillis ends gauges that are not recorded to, and nothing else', async () => {
+    const { reader, meter } = setUp(CUMULATIVE, { gaugeIdleTimeoutMillis: 60_000 });
+    const [gauge, counter] = [meter.createGauge('g'), meter.createCounter('c')];
+    for (const key of ['a', 'b']) gauge.record(1, { key });
+    counter.add(1, { key: 'a' });
+    await seen(reader);
+    for (let i = 0; i < 5; i++) {
+      vi.advanceTimersByTime(20_000);
+      gauge.record(1, { key: 'b' });
+      expect(await seen(reader)).toEqual({ g: i < 2 ? ['a', 'b'] : ['b'], c: ['a'] });
+    }
+    gauge.record(1, { key: 'a' });
+    expect(await seen(reader)).toEqual({ g: ['b', 'a'], c: ['a'] });
+  });
+
+  test('idleTimeoutMillis of a View ends series of any kind, which then start at zero', async () => {
+    const { reader, meter } = setUp(CUMULATIVE, {
+      views: [{ instrumentName: 'short', idleTimeoutMillis: 10_000 }],
+    });
+    const [short, long] = [meter.createCounter('short'), meter.createCounter('long')];
+    const bound = short.bind({ key: 'a' });
+    bound.add(5);
+    long.add(5, { key: 'a' });
+    await seen(reader);
+    vi.advanceTimersByTime(10_000);
+    expect(await seen(reader)).toEqual({ long: ['a'] });
+    bound.add(1);
+    expect((await metricsOf(reader))[0]!.dataPoints[0]!.value).toBe(1);
+  });
+
+  test('a wall clock that is set ends nothing and keeps nothing', async () => {
+    const { reader, meter } = setUp(CUMULATIVE, { gaugeIdleTimeoutMillis: 60_000 });
+    meter.createGauge('g').record(1, { key: 'a' });
+    await seen(reader);
+    vi.setSystemTime(Date.now() + 3_600_000);
+    expect(await seen(reader)).toEqual({ g: ['a'] });
+    vi.setSystemTime(Date.now() - 7_200_000);
+    vi.advanceTimersByTime(60_000);
+    expect(await seen(reader)).toEqual({});
+  });
+});
+
+describe('[4.23] a million series that are written once', () => {
+  captureLogs();
+
+  const LIMIT = 500;
+  const BOUNDARIES = [1, 2, 3];
+  const options = { recordSum: true, recordMinMax: true };
+
+  test.each([
+    ['sums', () => new SumAggregator(true), 1_000_000],
+    ['histograms', () => new ExplicitBucketHistogramAggregator(BOUNDARIES, options), 100_000],
+    [
+      'exponential histograms',
+      () => new ExponentialHistogramAggregator({ maxSize: 160, maxScale: 20, ...options }),
+      20_000,
+    ],
+  ] as const)(
+    'leave nothing behind: %s',
+    (_, create, total) => {
+      const interner = new AttributeInterner();
+      const aggregator = create();
+      const capacities: number[] = [];
+      const resize = aggregator.resize.bind(aggregator);
+      aggregator.resize = (capacity: number) => {
+        capacities.push(capacity);
+        resize(capacity);
+      };
+      const table = new SeriesTable(aggregator, interner, {
+        limit: LIMIT,
+        evictUntouched: true,
+        onOverflow: () => expect.fail('no window has more than the limit'),
+      });
+      const stream = new SyncStream({
+        descriptor: { name: 'c', description: '', unit: '', valueType: ValueType.DOUBLE },
+        isDescribedByView: false,
+        temporality: DELTA,
+        table,
+        interner,
+        filter: undefined,
+        idleTimeoutMillis: undefined,
+      });
+      let delivered = 0;
+      for (let i = 0; i < total; ) {
+        for (let inWindow = 0; inWindow < LIMIT; inWindow++, i++) {
+          const attributes =
+            i % 50 === 0 ? { user: `u${i}`, tags: [`t${i}`] } : { user: `u${i}`, kind: i % 7 };
+          stream.record(1, attributes, interner.find(attributes), undefined);
+        }
+        delivered += stream.collect(now())?.length ?? 0;
+      }
+      expect(delivered).toBe(total);
+      // Ids are numbers of sets, handed out again: the highest tells how many there ever were at a time.
+      const probe = interner.intern(interner.canonical({ user: 'probe' }));
+      expect(probe.id).toBeLessThanOrEqual(LIMIT * 2);
+      expect(interner.schemaCount).toBeLessThanOrEqual(3);
+      expect(table.touched.length).toBeLessThanOrEqual(LIMIT * 4);
+      expect(Math.max(...capacities)).toBeLessThanOrEqual(LIMIT * 4);
+      expect(table.size).toBeLessThanOrEqual(LIMIT);
+      stream.collect(now());
+      expect(table.size).toBe(0);
+      const last = { user: `u${total - 1}`, kind: (total - 1) % 7 };
+      expect(interner.lookup(interner.canonical(last))).toBe(undefined);
+    },
+    60_000,
+  );
+});
