@@ -3,6 +3,9 @@
 import type { AggregationOption } from './aggregation-option.ts';
 import type { AggregationTemporality, InstrumentType, ResourceMetrics } from './metric-data.ts';
 
+/** Series of a stream beside the overflow series (OTel metrics SDK, "Cardinality limits"). */
+export const DEFAULT_CARDINALITY_LIMIT = 2000;
+
 export interface CollectionResult {
   resourceMetrics: ResourceMetrics;
   /** What went wrong in callbacks and producers; everything else was collected all the same. */

@@ -10,13 +10,14 @@ import { ConfigError, ExportError } from '../data/errors.ts';
 import { bounded } from '../data/exporter.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../data/metric-data.ts';
-import type {
-  CollectionResult,
-  ComponentMetrics,
-  IMetricReader,
-  MetricCollectOptions,
-  MetricProducer,
-  ReaderCallOptions,
+import {
+  type CollectionResult,
+  type ComponentMetrics,
+  DEFAULT_CARDINALITY_LIMIT,
+  type IMetricReader,
+  type MetricCollectOptions,
+  type MetricProducer,
+  type ReaderCallOptions,
 } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
 import { toBatch } from '../data/to-batch.ts';
@@ -51,9 +52,6 @@ export interface PrometheusMetricReaderOptions {
   /** Series per stream before the overflow series takes the rest. Default 2000 for all kinds. */
   cardinalitySelector?: (instrumentType: InstrumentType) => number;
 }
-
-/** OTel metrics SDK, "Cardinality limits". */
-const CARDINALITY_LIMIT = 2_000;
 
 /** What a scrape in flight gets at shutdown: enough for a large one, too little to delay a restart. */
 const CLOSE_GRACE_MILLIS = 1_000;
@@ -149,7 +147,7 @@ export class PrometheusMetricReader implements IMetricReader {
   }
 
   selectCardinalityLimit(instrumentType: InstrumentType): number {
-    return this.#options.cardinalitySelector?.(instrumentType) ?? CARDINALITY_LIMIT;
+    return this.#options.cardinalitySelector?.(instrumentType) ?? DEFAULT_CARDINALITY_LIMIT;
   }
 
   /**

@@ -9,12 +9,13 @@ import {
   InstrumentType,
   type MetricDescriptor,
 } from '../data/metric-data.ts';
-import type {
-  CollectionResult,
-  IMetricReader,
-  MetricCollectOptions,
-  MetricProducer,
-  SelfMetrics,
+import {
+  type CollectionResult,
+  DEFAULT_CARDINALITY_LIMIT,
+  type IMetricReader,
+  type MetricCollectOptions,
+  type MetricProducer,
+  type SelfMetrics,
 } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';
 import {
@@ -34,9 +35,6 @@ import { SeriesTable } from './series-table.ts';
 import { AsyncStream, type Stream, type StreamOptions, SyncStream } from './stream.ts';
 import { StreamNames } from './stream-names.ts';
 import type { View } from './view.ts';
-
-/** OTel metrics SDK, "Cardinality limits". */
-export const DEFAULT_CARDINALITY_LIMIT = 2000;
 
 /** The reader's export timeout in OpenTelemetry; a collection on demand gets the same. */
 const CALLBACK_TIMEOUT_MILLIS = 30_000;

@@ -10,16 +10,16 @@ import { ExportError } from '../../data/errors.ts';
 import { bounded } from '../../data/exporter.ts';
 import { MetricBatch, type ScopeColumns } from '../../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
-import type {
-  CollectionResult,
-  ComponentMetrics,
-  IMetricReader,
-  MetricCollectOptions,
-  MetricProducer,
-  ReaderCallOptions,
+import {
+  type CollectionResult,
+  type ComponentMetrics,
+  DEFAULT_CARDINALITY_LIMIT,
+  type IMetricReader,
+  type MetricCollectOptions,
+  type MetricProducer,
+  type ReaderCallOptions,
 } from '../../data/reader.ts';
 import { toBatch } from '../../data/to-batch.ts';
-import { DEFAULT_CARDINALITY_LIMIT } from '../pipeline.ts';
 
 /** That of observable callbacks. */
 const PRODUCER_TIMEOUT_MILLIS = 30_000;

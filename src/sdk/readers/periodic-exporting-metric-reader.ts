@@ -12,7 +12,7 @@ import {
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
-import type { ComponentMetrics, MetricProducer } from '../../data/reader.ts';
+import { type ComponentMetrics, DEFAULT_CARDINALITY_LIMIT, type MetricProducer } from '../../data/reader.ts';
 import { sliceBatch } from '../../data/slice-batch.ts';
 import { toBatch } from '../../data/to-batch.ts';
 import { MetricReader } from './metric-reader.ts';
@@ -273,7 +273,7 @@ function cardinalitySelector(limits: PeriodicExportingMetricReaderOptions['cardi
   const byType = new Map<InstrumentType, number | undefined>();
   for (const [key, type] of Object.entries(LIMIT_KEYS))
     byType.set(type, limits[key as keyof typeof LIMIT_KEYS]);
-  return (type: InstrumentType) => byType.get(type) ?? limits.default ?? 2000;
+  return (type: InstrumentType) => byType.get(type) ?? limits.default ?? DEFAULT_CARDINALITY_LIMIT;
 }
 
 function checkMillis(option: string, value: unknown, min: number): void {
