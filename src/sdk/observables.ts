@@ -205,11 +205,16 @@ export class Callbacks {
   }
 
   #own(observables: readonly Observable[]): ObservableInstrument[] {
-    if (!Array.isArray(observables)) return [];
-    return [...new Set<Observable>(observables)].filter(
-      (observable): observable is ObservableInstrument =>
-        observable instanceof ObservableInstrument && observable.callbacks === this,
-    );
+    try {
+      if (!Array.isArray(observables)) return [];
+      return [...new Set<Observable>(observables)].filter(
+        (observable): observable is ObservableInstrument =>
+          observable instanceof ObservableInstrument && observable.callbacks === this,
+      );
+    } catch {
+      // A revoked proxy cannot even be asked what it is.
+      return [];
+    }
   }
 
   #find(callback: unknown, instruments: readonly ObservableInstrument[]): Registration | undefined {
