@@ -9,45 +9,8 @@
 // first attribute's values are. Map keeps `1`, `'1'` and `true` apart, so the key is injective by construction.
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
 import { AttributeSet } from '../data/attribute-set.ts';
+import { Branch, insertPath, isNaNTwice, removePath } from './attribute-branch.ts';
 import { arrayKey, attributeValue } from './attribute-value.ts';
-
-type Child = Branch | AttributeSet;
-
-/** From the values of one attribute to what lies below. Many attributes have one value, and need no Map to find it. */
-class Branch {
-  #value: AttributeValue | undefined;
-  #child: Child | undefined;
-  #map: Map<AttributeValue, Child> | undefined;
-
-  get isEmpty(): boolean {
-    return this.#map === undefined ? this.#child === undefined : this.#map.size === 0;
-  }
-
-  get(value: AttributeValue): Child | undefined {
-    if (this.#map !== undefined) return this.#map.get(value);
-    return value === this.#value || isNaNTwice(value, this.#value) ? this.#child : undefined;
-  }
-
-  set(value: AttributeValue, child: Child): void {
-    if (this.#map !== undefined) this.#map.set(value, child);
-    else if (this.#child === undefined || this.get(value) !== undefined) {
-      this.#value = value;
-      this.#child = child;
-    } else {
-      this.#map = new Map<AttributeValue, Child>([
-        [this.#value!, this.#child],
-        [value, child],
-      ]);
-      this.#value = undefined;
-      this.#child = undefined;
-    }
-  }
-
-  delete(value: AttributeValue): void {
-    if (this.#map !== undefined) this.#map.delete(value);
-    else this.#child = undefined;
-  }
-}
 
 interface Schema {
   /** Sorted; shared by all sets of the schema. */
@@ -106,33 +69,16 @@ export class AttributeInterner {
   /**
    * The set for these attributes if it is interned and the call needs no conversion; else undefined, and
    * {@link lookup} or {@link intern} will tell. Allocates nothing.
+   *
+   * @param keeps leaves out the attributes whose key it refuses
    */
-  find(attributes: Attributes): AttributeSet | undefined {
+  find(attributes: Attributes, keeps?: (key: string) => boolean): AttributeSet | undefined {
     const values = this.#scratch ?? [];
     this.#scratch = undefined;
     let shape = this.#root;
     let count = 0;
     for (const key in attributes) {
-      const value = attributes[key];
-      if (value === undefined) continue;
-      let step = shape.longer;
-      while (step !== undefined && step.key !== key) step = step.next;
-      if (step === undefined) return undefined;
-      shape = step;
-      values[count++] = value;
-    }
-    this.#scratch = values;
-    return setOf(shape, values, count);
-  }
-
-  /** Like {@link find}, for the attributes whose key is kept. */
-  findKept(attributes: Attributes, keeps: (key: string) => boolean): AttributeSet | undefined {
-    const values = this.#scratch ?? [];
-    this.#scratch = undefined;
-    let shape = this.#root;
-    let count = 0;
-    for (const key in attributes) {
-      if (!keeps(key)) continue;
+      if (keeps !== undefined && !keeps(key)) continue;
       const value = attributes[key];
       if (value === undefined) continue;
       let step = shape.longer;
@@ -310,35 +256,9 @@ function setOf(
   return undefined;
 }
 
-function insertPath(branch: Branch, set: AttributeSet, depth: number): void {
-  const value = set.values[depth]!;
-  const found = branch.get(value);
-  if (found === undefined) branch.set(value, set);
-  else if (found instanceof AttributeSet) {
-    const parting = new Branch();
-    branch.set(value, parting);
-    insertPath(parting, found, depth + 1);
-    insertPath(parting, set, depth + 1);
-  } else insertPath(found, set, depth + 1);
-}
-
-function removePath(branch: Branch, set: AttributeSet, depth: number): void {
-  const value = set.values[depth]!;
-  const found = branch.get(value)!;
-  if (!(found instanceof AttributeSet)) {
-    removePath(found, set, depth + 1);
-    if (!found.isEmpty) return;
-  }
-  branch.delete(value);
-}
-
 function sameValues(a: readonly AttributeValue[], b: readonly AttributeValue[]): boolean {
   // Equality as in Map: NaN equals NaN, and 0 equals -0.
   return a.every((value, i) => value === b[i] || isNaNTwice(value, b[i]));
-}
-
-function isNaNTwice(a: unknown, b: unknown): boolean {
-  return Number.isNaN(a) && Number.isNaN(b);
 }
 
 function schemaKey(keys: readonly string[]): string {

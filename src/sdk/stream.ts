@@ -267,7 +267,7 @@ function filteredRow(
   canWait = false,
 ): number {
   if (filter?.keeps) {
-    const set = interner.findKept(attributes, filter.keeps);
+    const set = interner.find(attributes, filter.keeps);
     const row = set === undefined ? -1 : table.rowOf(set);
     return row < 0 ? table.open(applied(filter, attributes, context), canWait) : row;
   }
