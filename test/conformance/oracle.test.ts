@@ -2,6 +2,7 @@
 // Where it is not is listed in docs/differences-from-opentelemetry-js.md; the programs keep clear of that: attribute values
 // are finite and not null, streams stay below their limit, observables report the same series each time, and Views do not
 // take attributes from observables or share a name.
+import { readFileSync } from 'node:fs';
 import type { Attributes, Meter } from '@opentelemetry/api';
 import * as official from '@opentelemetry/sdk-metrics';
 import fc from 'fast-check';
@@ -236,5 +237,178 @@ describe('the official SDK', () => {
       ),
       { numRuns: 200 },
     );
+  });
+});
+
+interface Difference {
+  program(meter: Meter, collect: () => Promise<unknown>): unknown;
+  ours: unknown;
+  theirs: unknown;
+  temporality?: 0 | 1;
+  limit?: number;
+  views?: official.ViewOptions[];
+}
+
+/** One row of the document each; what the official SDK does is checked too, so that the document stays true. */
+const differences: Record<string, Difference> = {
+  '[12.03] Names that differ in letter case only': {
+    program(meter) {
+      meter.createCounter('requestCount').add(1);
+      meter.createCounter('RequestCount').add(1);
+    },
+    ours: { requestCount: { '[]': 2 } },
+    theirs: { requestCount: { '[]': 1 }, RequestCount: { '[]': 1 } },
+  },
+  '[12.06] NaN on a counter': {
+    program(meter) {
+      const counter = meter.createCounter('c');
+      counter.add(1);
+      counter.add(Number.NaN);
+    },
+    ours: { c: { '[]': 1 } },
+    theirs: { c: { '[]': Number.NaN } },
+  },
+  '[12.07] NaN and null as attribute values': {
+    program(meter) {
+      const counter = meter.createCounter('c');
+      counter.add(1, { a: Number.NaN });
+      counter.add(1, { a: null } as never);
+      counter.add(1, {});
+    },
+    ours: { c: { '[["a",null]]': 1, '[]': 2 } },
+    theirs: { c: { '[["a",null]]': 2, '[]': 1 } },
+  },
+  '[12.09] A series that a callback no longer reports': {
+    async program(meter, collect) {
+      let keys = ['x', 'y'];
+      meter.createObservableCounter('o').addCallback((result) => {
+        for (const key of keys) result.observe(1, { key });
+      });
+      await collect();
+      keys = ['y'];
+    },
+    ours: { o: { '[["key","y"]]': 1 } },
+    theirs: { o: { '[["key","x"]]': 1, '[["key","y"]]': 1 } },
+  },
+  '[12.11] A View that takes attributes from an observable': {
+    program(meter) {
+      meter.createObservableCounter('o').addCallback((result) => {
+        result.observe(50, { pid: 1 });
+        result.observe(30, { pid: 2 });
+      });
+    },
+    views: [{ instrumentName: 'o', attributesProcessors: [official.createAllowListAttributesProcessor([])] }],
+    ours: { o: { '[]': 80 } },
+    theirs: { o: { '[]': 30 } },
+  },
+  '[12.16] Two Views of one stream name': {
+    program: (meter) => meter.createCounter('c').add(1, { a: 1, b: 1 }),
+    views: [
+      { instrumentName: 'c' },
+      { instrumentName: 'c', attributesProcessors: [official.createAllowListAttributesProcessor(['a'])] },
+    ],
+    ours: { c: { '[["a",1],["b",1]]': 1 }, 'c 2': { '[["a",1]]': 1 } },
+    theirs: { c: { '[["a",1],["b",1]]': 2 } },
+  },
+  '[12.24] So many series as the limit says': {
+    program(meter) {
+      const counter = meter.createCounter('c');
+      for (const key of ['x', 'y']) counter.add(1, { key });
+    },
+    limit: 2,
+    ours: { c: { '[["key","x"]]': 1, '[["key","y"]]': 1 } },
+    theirs: { c: { '[["key","x"]]': 1, '[["otel.metric.overflow",true]]': 1 } },
+  },
+  '[12.25] Series over the limit, collection after collection': {
+    async program(meter, collect) {
+      const counter = meter.createCounter('c');
+      for (const key of ['v', 'w', 'x', 'y']) {
+        counter.add(1, { key });
+        await collect();
+      }
+    },
+    limit: 2,
+    ours: { c: { '[["key","v"]]': 1, '[["key","w"]]': 1, '[["otel.metric.overflow",true]]': 2 } },
+    theirs: { c: { '[["key","v"]]': 1, '[["key","w"]]': 1, '[["key","x"]]': 1, '[["key","y"]]': 1 } },
+  },
+};
+
+describe('where the official SDK is wrong, docs/differences-from-opentelemetry-js.md says so', () => {
+  captureLogs();
+
+  test('which has these rows and those of the three tests below', () => {
+    const path = new URL('../../docs/differences-from-opentelemetry-js.md', import.meta.url);
+    const rows = [...readFileSync(path, 'utf8').matchAll(/^\| (.+) ✓ \|/gm)].map(([, title]) => title);
+    expect(rows.sort()).toEqual(
+      [
+        ...Object.keys(differences).map((name) => name.slice(name.indexOf(' ') + 1)),
+        'A delta series that is new in a window',
+        'The first point of an observable',
+        'Scale of an exponential histogram that only has zeros',
+      ].sort(),
+    );
+  });
+
+  test.each(Object.entries(differences))('%s', async (_, { program, ours, theirs, ...options }) => {
+    const seen = [];
+    for (const sdk of ['ours', 'theirs'] as const) {
+      const settings = {
+        aggregationTemporalitySelector: () => (options.temporality ?? 1) as AggregationTemporality,
+        cardinalitySelector: () => options.limit ?? 2000,
+      };
+      const reader = sdk === 'ours' ? new ManualMetricReader(settings) : new OfficialReader(settings);
+      const { views } = options;
+      const provider =
+        sdk === 'ours'
+          ? new MeterProvider({ readers: [reader], views })
+          : new official.MeterProvider({ readers: [reader as OfficialReader], views });
+      await program(provider.getMeter('m'), () => reader.collect());
+      const points: Record<string, unknown> = {};
+      for (const { descriptor, dataPoints } of (await reader.collect()).resourceMetrics.scopeMetrics[0]!
+        .metrics) {
+        const name = descriptor.name in points ? `${descriptor.name} 2` : descriptor.name;
+        points[name] = Object.fromEntries(dataPoints.map((point) => [keyOf(point.attributes), point.value]));
+      }
+      seen.push(points);
+    }
+    expect(seen).toEqual([ours, theirs]);
+  });
+
+  test('[12.28] A delta series that is new in a window starts with it', async () => {
+    const { ours, theirs, meters } = setUp();
+    const starts = [];
+    for (const [i, reader] of [ours[0]!, theirs[0]!].entries()) {
+      const counter = meters[i]!.createCounter('c');
+      counter.add(1, { key: 'x' });
+      const first = (await reader.collect()).resourceMetrics.scopeMetrics[0]!.metrics[0]!.dataPoints[0]!;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      counter.add(1, { key: 'y' });
+      const next = (await reader.collect()).resourceMetrics.scopeMetrics[0]!.metrics[0]!.dataPoints[0]!;
+      starts.push(String(next.startTime) === String(first.endTime));
+    }
+    expect(starts).toEqual([true, false]);
+  });
+
+  test('[12.14] the first point of an observable starts before it ends', async () => {
+    const { ours, theirs, meters } = setUp();
+    const isEmpty = [];
+    for (const [i, reader] of [ours[1]!, theirs[1]!].entries()) {
+      meters[i]!.createObservableCounter('o').addCallback((result) => result.observe(1));
+      const { startTime, endTime } = (await reader.collect()).resourceMetrics.scopeMetrics[0]!.metrics[0]!
+        .dataPoints[0]!;
+      isEmpty.push(String(startTime) === String(endTime));
+    }
+    expect(isEmpty).toEqual([false, true]);
+  });
+
+  test('[4.14] the scale of an exponential histogram that only has zeros is the finest', async () => {
+    const { ours, theirs, meters } = setUp();
+    const scales = [];
+    for (const [i, reader] of [ours[1]!, theirs[1]!].entries()) {
+      meters[i]!.createHistogram('exponential').record(0);
+      const [point] = (await reader.collect()).resourceMetrics.scopeMetrics[0]!.metrics[0]!.dataPoints;
+      scales.push((point!.value as { scale: number }).scale);
+    }
+    expect(scales).toEqual([20, 0]);
   });
 });
