@@ -83,7 +83,7 @@ export type MissingOptions = [
   Fits<Missing<theirs.MetricReaderOptions, ours.MetricReaderOptions>, 'otelComponentType'>,
   Fits<
     Missing<theirs.PeriodicExportingMetricReaderOptions, ours.PeriodicExportingMetricReaderOptions>,
-    'maxExportBatchSize'
+    never
   >,
   Fits<Missing<theirs.ViewOptions, ours.ViewOptions>, never>,
 ];
