@@ -28,8 +28,8 @@ async function run(signal: NodeJS.Signals | undefined, mode: string, options: ob
 }
 
 function served(file: string): unknown {
-  const line = readFileSync(file, 'utf8').trim().split('\n').at(-1)!;
-  return JSON.parse(line).value;
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return JSON.parse(lines.findLast((line) => line.includes('served_total'))!).value;
 }
 
 describe('handleSignals', () => {

@@ -1,6 +1,7 @@
 // SIGTERM and SIGINT: export what is left, then let the signal do what it would have done.
+
+import { bounded } from '../data/bounded.ts';
 import { report } from '../data/diagnostics.ts';
-import { bounded } from '../data/exporter.ts';
 
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 

@@ -3,6 +3,8 @@
 // the implementation is ours, because those packages pin a range of `@opentelemetry/api` that an
 // application on the other major version of the SDK cannot install.
 import { type Attributes, type AttributeValue, diag } from '@opentelemetry/api';
+import { bounded } from './bounded.ts';
+import { report } from './diagnostics.ts';
 
 type MaybePromise<T> = T | Promise<T>;
 
@@ -87,4 +89,19 @@ function mergeSchemaUrl(ours: string | undefined, theirs: string | undefined): s
 
 function isPromise(value: unknown): value is Promise<AttributeValue | undefined> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}
+
+/** Waits for attributes that are still being detected, so that the first export has them; not for ever. Never rejects. */
+export async function awaitAttributes(resource: Resource, timeoutMillis: number): Promise<void> {
+  if (!resource.asyncAttributesPending || !resource.waitForAsyncAttributes) return;
+  try {
+    await bounded('resource detection', timeoutMillis, () => resource.waitForAsyncAttributes!());
+  } catch (error) {
+    report(
+      'warn',
+      'resource',
+      'exporting without the resource attributes that are still being detected',
+      error,
+    );
+  }
 }

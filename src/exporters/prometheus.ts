@@ -7,7 +7,6 @@ import {
 } from '../data/aggregation-option.ts';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
-import { bounded } from '../data/exporter.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../data/metric-data.ts';
 import {
@@ -19,7 +18,7 @@ import {
   type MetricProducer,
   type ReaderCallOptions,
 } from '../data/reader.ts';
-import type { Resource } from '../data/resource.ts';
+import { awaitAttributes } from '../data/resource.ts';
 import { toBatch } from '../data/to-batch.ts';
 import type { PrometheusProblem } from '../encoding/prometheus-families.ts';
 import { encodePrometheusText, PROMETHEUS_TEXT_CONTENT_TYPE } from '../encoding/prometheus-text.ts';
@@ -200,7 +199,7 @@ export class PrometheusMetricReader implements IMetricReader {
     }
     // Our own provider has waited for its resource.
     if (!MetricBatch.is(resourceMetrics)) {
-      this.#detected ??= detected(resourceMetrics.resource, timeoutMillis);
+      this.#detected ??= awaitAttributes(resourceMetrics.resource, timeoutMillis);
       await this.#detected;
     }
     return toBatch(resourceMetrics);
@@ -211,20 +210,5 @@ export class PrometheusMetricReader implements IMetricReader {
     if (this.#told.has(cause)) return;
     this.#told.add(cause);
     report('warn', `prometheus:${cause}`, message);
-  }
-}
-
-/** `target_info` with half of its labels would be another series. A detector that hangs delays one scrape only. */
-async function detected(resource: Resource, timeoutMillis: number): Promise<void> {
-  if (!resource.asyncAttributesPending || !resource.waitForAsyncAttributes) return;
-  try {
-    await bounded('resource detection', timeoutMillis, () => resource.waitForAsyncAttributes!());
-  } catch (error) {
-    report(
-      'warn',
-      'prometheus-resource',
-      'target_info lacks attributes that are still being detected',
-      error,
-    );
   }
 }

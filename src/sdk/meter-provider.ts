@@ -2,9 +2,9 @@
 
 import type * as api from '@opentelemetry/api';
 import type { Attributes, MeterOptions } from '@opentelemetry/api';
+import { bounded } from '../data/bounded.ts';
 import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
-import { bounded } from '../data/exporter.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
 import type { IMetricReader, ReaderCallOptions } from '../data/reader.ts';
 import type { Resource } from '../data/resource.ts';

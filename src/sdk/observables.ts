@@ -7,8 +7,8 @@ import type {
   ObservableCallback,
   ObservableResult,
 } from '@opentelemetry/api';
+import { bounded } from '../data/bounded.ts';
 import { report } from '../data/diagnostics.ts';
-import { bounded } from '../data/exporter.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 import { type ValueRule, valueRule } from './measurement.ts';
 import type { AsyncStream } from './stream.ts';

@@ -1,7 +1,6 @@
 // A reader's side of a provider: its own streams of every instrument, and their collection.
 import { type AggregationOption, AggregationType } from '../data/aggregation-option.ts';
 import { report } from '../data/diagnostics.ts';
-import { bounded } from '../data/exporter.ts';
 import { MetricBatch, type ScopeColumns } from '../data/metric-batch.ts';
 import {
   AggregationTemporality,
@@ -17,7 +16,7 @@ import {
   type MetricProducer,
   type SelfMetrics,
 } from '../data/reader.ts';
-import type { Resource } from '../data/resource.ts';
+import { awaitAttributes, type Resource } from '../data/resource.ts';
 import {
   aggregationProblem,
   chooseAggregator,
@@ -212,7 +211,7 @@ export class Pipeline implements MetricProducer {
   async #collect(timeoutMillis: number): Promise<CollectionResult> {
     findRegistry();
     // Once: an attribute that is never found must not delay every collection.
-    this.#resource ??= this.#awaitResource();
+    this.#resource ??= awaitAttributes(this.#state.resource, RESOURCE_TIMEOUT_MILLIS);
     await this.#resource;
     const errors: unknown[] = [];
     await Promise.all(
@@ -239,20 +238,5 @@ export class Pipeline implements MetricProducer {
     // What tells of exports must not be a reason to export; it waits for the user's next point.
     if (scopes.length > 0) for (const [scope, streams] of all) if (scope.isSelf) add(scope, streams);
     return new MetricBatch(this.#state.resource, scopes);
-  }
-
-  async #awaitResource(): Promise<void> {
-    const { resource } = this.#state;
-    if (!resource.asyncAttributesPending || !resource.waitForAsyncAttributes) return;
-    try {
-      await bounded('resource detection', RESOURCE_TIMEOUT_MILLIS, () => resource.waitForAsyncAttributes!());
-    } catch (error) {
-      report(
-        'warn',
-        'resource',
-        'exporting without the resource attributes that are still being detected',
-        error,
-      );
-    }
   }
 }

@@ -6,8 +6,8 @@ import {
   type AggregationTemporalitySelector,
   AggregationType,
 } from '../../data/aggregation-option.ts';
+import { bounded } from '../../data/bounded.ts';
 import { ExportError } from '../../data/errors.ts';
-import { bounded } from '../../data/exporter.ts';
 import { MetricBatch, type ScopeColumns } from '../../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
 import {

@@ -1,14 +1,9 @@
 // Collects and exports at an interval, on forceFlush and on shutdown.
 import { context, createContextKey } from '@opentelemetry/api';
+import { bounded, MAX_TIMER_MILLIS } from '../../data/bounded.ts';
 import { report, textOf } from '../../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../../data/errors.ts';
-import {
-  bounded,
-  type ExportResult,
-  ExportResultCode,
-  MAX_TIMER_MILLIS,
-  type PushMetricExporter,
-} from '../../data/exporter.ts';
+import { type ExportResult, ExportResultCode, type PushMetricExporter } from '../../data/exporter.ts';
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';

@@ -1,0 +1,52 @@
+// Work that ends in bounded time, whatever it waits for.
+import { ExportError } from './errors.ts';
+
+/** The longest delay that a Node timer takes; with a longer one it would fire at once. */
+export const MAX_TIMER_MILLIS = 2 ** 31 - 1;
+
+/**
+ * Runs `work` until it ends, `timeoutMillis` have passed, or `outer` aborts; the signal it gets tells it so.
+ *
+ * @param timeoutMillis 0 or Infinity for no limit
+ * @param options.keepsAlive whether the process waits for `work`. Default false: a hanging peer must not keep
+ *   a process alive that has nothing else to do. True where the application itself waits.
+ */
+export async function bounded<T>(
+  what: string,
+  timeoutMillis: number,
+  work: (signal: AbortSignal) => Promise<T>,
+  outer?: AbortSignal,
+  options: { keepsAlive?: boolean } = {},
+): Promise<T> {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      const give = (error: ExportError) => {
+        controller.abort(error);
+        reject(error);
+      };
+      onAbort = () =>
+        give(new ExportError('ABORTED', `${what} was aborted`, { retryable: true, cause: outer?.reason }));
+      if (outer?.aborted) return onAbort();
+      outer?.addEventListener('abort', onAbort, { once: true });
+      const isLimited = timeoutMillis > 0 && timeoutMillis <= MAX_TIMER_MILLIS;
+      if (isLimited || options.keepsAlive) {
+        timer = setTimeout(
+          () => {
+            const message = `${what} did not end within ${timeoutMillis} ms`;
+            give(new ExportError('TIMEOUT', message, { retryable: true }));
+          },
+          isLimited ? timeoutMillis : MAX_TIMER_MILLIS,
+        );
+        if (!options.keepsAlive) timer.unref();
+      }
+      // In a `then`, so that a synchronous throw becomes a rejection.
+      Promise.resolve(controller.signal).then(work).then(resolve, reject);
+    });
+  } finally {
+    clearTimeout(timer);
+    if (onAbort) outer?.removeEventListener('abort', onAbort);
+  }
+}
