@@ -219,6 +219,23 @@ describe.each(Object.entries(COPIES))('%s', (_, copies) => {
     expect(counterValuesIn(path)).toEqual([1, 3, 3]);
   });
 
+  test("encodes the other's attributes whatever was done with them before, in whatever order", async () => {
+    const path = join(folder, `encoded${copies.query.length}.jsonl`);
+    const result = await run(
+      copies,
+      `const reader = new one.index.ManualMetricReader();
+       const provider = new one.provider.MeterProvider({ readers: [reader] });
+       provider.getMeter('m').createCounter('c').add(1, { a: 'x' });
+       const { resourceMetrics } = await reader.collect();
+       const [point] = resourceMetrics.scopeMetrics[0].metrics[0].dataPoints;
+       const exporter = two.jsonFile.jsonFile({ path: ${JSON.stringify(path)} });
+       const { code } = await new Promise((resolve) => exporter.export(resourceMetrics, resolve));
+       done([code, point.attributes]);`,
+    );
+    expect(result).toEqual([0, { a: 'x' }]);
+    expect(counterValuesIn(path)).toEqual([1]);
+  });
+
   test('has its failures told as errors of the kind that both know', async () => {
     const result = await run(
       copies,

@@ -1,7 +1,12 @@
 // The attributes of a series in canonical form: sorted, frozen, and the keeper of its own encoded forms.
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
 
-let nextSlot = 0;
+/**
+ * How many formats have a slot, counted for the process: encoders of one copy of this package write into the sets of
+ * another, and two formats in one slot would be taken for each other.
+ */
+const SLOTS = Symbol.for('meterline.formSlots');
+const slots = ((globalThis as { [SLOTS]?: { taken: number } })[SLOTS] ??= { taken: 0 });
 
 export class AttributeSet {
   /** Sorted by UTF-16 code units; `values` runs parallel. */
@@ -44,7 +49,7 @@ export class AttributeSet {
     if (slot === 1) return (this.#form1 ??= encode(this));
     if (slot === 2) return (this.#form2 ??= encode(this));
     // Writing beyond the end of an empty array would make V8 reserve 17 slots.
-    this.#otherForms ??= new Array(nextSlot).fill(undefined);
+    this.#otherForms ??= new Array(slots.taken).fill(undefined);
     return (this.#otherForms[slot] ??= encode(this));
   }
 }
@@ -59,7 +64,7 @@ export function encodedForm<T extends object | string>(
   let slot = -1;
   return (set) => {
     // Given on first use: a format that is merely imported must not take a field from one in use.
-    if (slot < 0) slot = nextSlot++;
+    if (slot < 0) slot = slots.taken++;
     return set.form(slot, encode) as T;
   };
 }
