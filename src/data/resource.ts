@@ -68,7 +68,8 @@ function resourceFromRaw(raw: RawResourceAttribute[], schemaUrl: string | undefi
     },
     merge(other) {
       if (other === null) return this;
-      const merged = new Map([...this.getRawAttributes(), ...other.getRawAttributes()]);
+      // A resource that `@opentelemetry/resources` merged names a key twice; there the first one holds.
+      const merged = new Map([...this.getRawAttributes(), ...other.getRawAttributes().toReversed()]);
       return resourceFromRaw([...merged], mergeSchemaUrl(schemaUrl, other.schemaUrl));
     },
     getRawAttributes() {
