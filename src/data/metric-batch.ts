@@ -157,23 +157,36 @@ function bucketsAt({ offsets, starts, counts }: ExponentialBuckets, i: number) {
   return { offset: offsets[i]!, bucketCounts: [...counts.subarray(starts[i], starts[i + 1])] };
 }
 
-/** Adds `dataPoints` as an own, enumerable getter: `{ ...metric }` in a foreign exporter must keep it. */
-function withDataPoints<C extends PointColumns, T>(
+/**
+ * Adds `dataPoints` as an own, enumerable getter: `{ ...metric }` in a foreign exporter must keep it. In JSON a metric is
+ * what it is in OpenTelemetry's objects; columns have numbers that JSON has not.
+ */
+function withDataPoints<C extends PointColumns & { dataPointType: DataPointType }, T>(
   columns: C,
   valueAt: (i: number) => T,
 ): C & { readonly dataPoints: DataPoint<T>[] } {
   let points: DataPoint<T>[] | undefined;
-  return Object.defineProperty(columns, 'dataPoints', {
-    enumerable: true,
-    get: () => {
-      points ??= columns.attributes.map((set, i) => ({
-        startTime: toHrTime(columns.startTimes[i]!),
-        endTime: toHrTime(columns.endTimes[i]!),
-        attributes: set.attributes,
-        value: valueAt(i),
-        ...(columns.exemplars?.[i] && { exemplars: columns.exemplars[i] }),
-      }));
-      return points;
-    },
+  const dataPoints = () => {
+    points ??= columns.attributes.map((set, i) => ({
+      startTime: toHrTime(columns.startTimes[i]!),
+      endTime: toHrTime(columns.endTimes[i]!),
+      attributes: set.attributes,
+      value: valueAt(i),
+      ...(columns.exemplars?.[i] && { exemplars: columns.exemplars[i] }),
+    }));
+    return points;
+  };
+  const { descriptor, aggregationTemporality, dataPointType } = columns;
+  const isMonotonic = 'isMonotonic' in columns ? columns.isMonotonic : undefined;
+  const toJSON = () => ({
+    descriptor,
+    aggregationTemporality,
+    dataPointType,
+    isMonotonic,
+    dataPoints: dataPoints(),
+  });
+  return Object.defineProperties(columns, {
+    dataPoints: { enumerable: true, get: dataPoints },
+    toJSON: { value: toJSON },
   }) as C & { readonly dataPoints: DataPoint<T>[] };
 }

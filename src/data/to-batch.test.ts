@@ -50,6 +50,13 @@ describe('toBatch', () => {
     });
   });
 
+  test("JSON of a batch has the metrics as the official SDK's has them", async () => {
+    const given = await officialMetrics();
+    const metricsOf = (metrics: sdk.ResourceMetrics) =>
+      JSON.parse(JSON.stringify(metrics)).scopeMetrics[0].metrics as unknown[];
+    expect(metricsOf(toBatch(given))).toEqual(metricsOf(given));
+  });
+
   test('a batch of ours, of any copy of the package, is passed through', async () => {
     const batch = toBatch(await officialMetrics());
     expect(toBatch(batch)).toBe(batch);
