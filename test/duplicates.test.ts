@@ -143,6 +143,26 @@ describe.each(Object.entries(COPIES))('%s', (_, copies) => {
     expect(result).toEqual([false, 3]);
   });
 
+  test('may start anew while the other still shuts down, and neither loses anything', async () => {
+    const result = await run(
+      copies,
+      `const { metrics } = await import('@opentelemetry/api');
+       const memories = [1, 1].map((temporality) => new one.inMemory.InMemoryMetricExporter(temporality));
+       const first = one.start.startMetrics({ exporters: [memories[0]] });
+       metrics.getMeter('m').createCounter('c').add(1);
+       const ending = first.shutdown();
+       const second = two.start.startMetrics({ exporters: [memories[1]] });
+       metrics.getMeter('m').createCounter('c').add(2);
+       await ending;
+       metrics.getMeter('m').createCounter('c').add(4);
+       await second.shutdown();
+       done(memories.map((memory) => memory.getMetrics().map((batch) =>
+         batch.scopeMetrics.flatMap(({ metrics }) => metrics).find(({ descriptor }) => descriptor.name === 'c')
+           .dataPoints[0].value)));`,
+    );
+    expect(result).toEqual([[1], [6]]);
+  });
+
   test('counts no HTTP request twice', async () => {
     const result = await run(
       copies,

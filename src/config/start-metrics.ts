@@ -116,11 +116,13 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
     forceFlush: () => logged('forceFlush', meterProvider.forceFlush()),
     shutdown() {
       ended ??= (async () => {
+        // First, and not awaited: a module that hot reload evaluates anew starts at once, and must not get metrics
+        // that are ending.
+        unregister(meterProvider);
+        if (started[STARTED] === handle) delete started[STARTED];
         stopSignals?.();
         stopListening?.();
         await logged('shutdown', meterProvider.shutdown());
-        unregister(meterProvider);
-        if (started[STARTED] === handle) delete started[STARTED];
       })();
       return ended;
     },
