@@ -91,6 +91,27 @@ describe('cardinality limits', () => {
     },
   );
 
+  test('[4.36] what leaves the overflow series for the room of one that left is not counted again', async () => {
+    const { reader, meter } = setUp(2, DELTA);
+    let observed: [string, number][] = [
+      ['a', 10],
+      ['b', 10],
+      ['c', 10],
+      ['d', 10],
+    ];
+    meter.createObservableCounter('o').addCallback((result) => {
+      for (const [key, value] of observed) result.observe(value, { key });
+    });
+    const total = async () => (await pointsOf(reader)).reduce((sum, [, value]) => sum + (value as number), 0);
+    expect(await total()).toBe(40);
+    observed = [
+      ['c', 10],
+      ['d', 30],
+      ['b', 15],
+    ];
+    expect(await total()).toBe(25);
+  });
+
   test('[4.38] attributes are filtered before series are counted, and no attributes are a series too', async () => {
     const views = [{ attributesProcessors: [createAllowListAttributesProcessor(['kept'])] }];
     const { reader, meter } = setUp(2, CUMULATIVE, views);

@@ -81,6 +81,11 @@ const hostile: Record<string, () => unknown> = {
     toJSON: fail,
     [Symbol.toPrimitive]: fail,
   }),
+  'a conversion that throws what has no text': () => ({
+    toJSON: () => {
+      throw Object.create(null);
+    },
+  }),
   'a proxy that passes on': () => new Proxy({ a: 1 }, {}),
   'a proxy that throws': () => new Proxy({ a: 1 }, Object.fromEntries(TRAPS.map((trap) => [trap, fail]))),
   'a revoked proxy': () => revoked({}),
@@ -266,6 +271,23 @@ describe('[1.09] hostile arguments', () => {
     expect(unhandled).toBe(0);
   });
 });
+
+test.each(['text', 7, true, Symbol('s'), () => {}])(
+  '[1.09] attributes that are no object, such as %s, are none',
+  async (bad) => {
+    const { readers, meter } = setUp();
+    meter.createCounter('c').add(1, bad as never);
+    meter
+      .createCounter('b')
+      .bind(bad as never)
+      .add(1);
+    meter.createObservableCounter('o').addCallback((result) => result.observe(1, bad as never));
+    const points = (await metricsOf(readers[0]!)).map(({ dataPoints }) => dataPoints);
+    expect(points.map((of) => of.map(({ attributes, value }) => [attributes, value]))).toEqual(
+      new Array(3).fill([[{}, 1]]),
+    );
+  },
+);
 
 describe('[1.34] attributes that look alike', () => {
   const logs = captureLogs();

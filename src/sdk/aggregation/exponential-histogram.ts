@@ -12,8 +12,6 @@ import { bucketIndex } from './exponential-index.ts';
 
 export const DEFAULT_MAX_SIZE = 160;
 export const DEFAULT_MAX_SCALE = 20;
-/** At this scale two buckets of each sign hold every normal number, so that it is never left. */
-export const MIN_SCALE = -10;
 
 export interface ExponentialHistogramOptions {
   /** Buckets per sign, at least 2. */
@@ -86,7 +84,8 @@ export class ExponentialHistogramAggregator implements Aggregator {
     let low = buckets.length === 0 ? index : Math.min(buckets.low, index);
     let high = buckets.length === 0 ? index : Math.max(buckets.high, index);
     let shift = 0;
-    while (high - low >= this.#options.maxSize && series.scale - shift > MIN_SCALE) {
+    // Ends at scale -10 at the latest, where two buckets hold every number.
+    while (high - low >= this.#options.maxSize) {
       low >>= 1;
       high >>= 1;
       shift++;
