@@ -18,6 +18,7 @@ import {
   type ExponentialHistogram,
   type Histogram,
 } from '../../src/data/metric-data.ts';
+import { createDenyListAttributesProcessor } from '../../src/sdk/attribute-filter.ts';
 import { MeterProvider, type MeterProviderOptions } from '../../src/sdk/meter-provider.ts';
 import { ManualMetricReader } from '../../src/sdk/readers/manual-metric-reader.ts';
 import { captureLogs, metricsOf, pointsOf } from '../support/collected.ts';
@@ -188,9 +189,17 @@ describe('observable callbacks', () => {
     ) as [ManualMetricReader, ManualMetricReader];
     const meter = new MeterProvider({ readers }).getMeter('m');
     let value = 0;
-    meter.createObservableCounter('c').addCallback((result) => result.observe((value += 10)));
+    meter.createObservableCounter('c').addCallback((result) => {
+      result.observe((value += 10));
+      result.observe(1, { round: value });
+    });
     const seen = [];
-    for (const reader of [0, 0, 1, 0, 1] as const) seen.push((await pointsOf(readers[reader]))[0]![1]);
+    for (const reader of [0, 0, 1, 0, 1] as const) {
+      const points = await pointsOf(readers[reader]);
+      expect(points).toContainEqual([{ round: value }, 1]);
+      expect(points).toHaveLength(2);
+      seen.push(points.find(([attributes]) => Object.keys(attributes as object).length === 0)![1]);
+    }
     expect(seen).toEqual([10, 10, 30, 20, 20]);
   });
 
@@ -290,28 +299,31 @@ describe('observable callbacks', () => {
     expect(logs).toEqual([expect.stringContaining('g: an observation is ignored because its collection')]);
   });
 
-  test('[2.09] attributes that cannot be read cost their own observation, and do not fail the callback', async () => {
-    const { reader, meter } = setUp();
-    const throwing = Object.defineProperty({}, 'a', {
-      enumerable: true,
-      get() {
-        throw new Error('boom');
-      },
-    });
-    meter.createObservableGauge('g').addCallback((result) => {
-      result.observe(1, throwing);
-      result.observe(2, 'text' as never);
-      result.observe(3, { a: 1 });
-    });
-    const { resourceMetrics, errors } = await reader.collect();
-    expect(errors).toEqual([]);
-    const [metric] = resourceMetrics.scopeMetrics[0]!.metrics;
-    expect(metric!.dataPoints.map(({ attributes, value }) => [attributes, value])).toContainEqual([
-      { a: 1 },
-      3,
-    ]);
-    expect(logs.join()).toContain('attributes must be an object, not a string');
-  });
+  test.each([[[]], [[{ attributesProcessors: [createDenyListAttributesProcessor(['x'])] }]]])(
+    '[2.09] attributes that cannot be read cost their own observation, and do not fail the callback (Views %j)',
+    async (views) => {
+      const { reader, meter } = setUp({ views });
+      const throwing = Object.defineProperty({}, 'a', {
+        enumerable: true,
+        get() {
+          throw new Error('boom');
+        },
+      });
+      meter.createObservableGauge('g').addCallback((result) => {
+        result.observe(1, throwing);
+        result.observe(2, 'text' as never);
+        result.observe(3, { a: 1 });
+      });
+      const { resourceMetrics, errors } = await reader.collect();
+      expect(errors).toEqual([]);
+      const [metric] = resourceMetrics.scopeMetrics[0]!.metrics;
+      expect(metric!.dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual([
+        [{}, 2],
+        [{ a: 1 }, 3],
+      ]);
+      expect(logs.join()).toContain('attributes must be an object, not a string');
+    },
+  );
 
   test.each(['createObservableCounter', 'createObservableUpDownCounter', 'createObservableGauge'] as const)(
     '[2.16][12.09] %s: what a callback no longer reports is gone, whatever the temporality',

@@ -180,6 +180,7 @@ describe('MeterProvider', () => {
     }
     counter.add(1);
     bound.add(1);
+    expect(counter.enabled()).toBe(false);
     const { length } = exporter.export.mock.calls;
     await vi.advanceTimersByTimeAsync(1_000);
     expect(exporter.export).toHaveBeenCalledTimes(length);
@@ -401,14 +402,16 @@ describe('Meter', () => {
 
   test('[1.25][1.27][12.04] bad or contradicting advice is reported, and the first good one stands', async () => {
     const { reader, meter } = setUp();
-    meter.createCounter('bad', { advice: { attributes: 'a' as never } }).add(1, { a: 1, b: 2 });
+    for (const attributes of ['a', [7]] as never[]) {
+      meter.createCounter('bad', { advice: { attributes } }).add(1, { a: 1, b: 2 });
+    }
     meter.createCounter('twice', { advice: { attributes: ['a'] } }).add(1, { a: 1, b: 2 });
     meter.createCounter('twice', { advice: { attributes: ['b'] } }).add(1, { a: 1, b: 2 });
     meter.createCounter('twice').add(1, { a: 1, b: 2 });
     const points = (await metricsOf(reader)).map(({ dataPoints }) =>
       dataPoints.map(({ attributes, value }) => [attributes, value]),
     );
-    expect(points).toEqual([[[{ a: 1, b: 2 }, 1]], [[{ a: 1 }, 3]]]);
+    expect(points).toEqual([[[{ a: 1, b: 2 }, 2]], [[{ a: 1 }, 3]]]);
     expect(logs).toEqual([
       expect.stringContaining('"bad": the advised attributes are ignored'),
       expect.stringContaining('twice was created with different advice'),

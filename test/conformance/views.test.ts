@@ -65,7 +65,7 @@ describe('selecting instruments', () => {
   };
   const isMatched = async (view: ViewOptions) => {
     const { reader, meter } = setUp([{ ...view, description: 'matched' }]);
-    meter.createUpDownCounter('queue.length', { unit: '{item}' }).add(1);
+    meter.createUpDownCounter('queue.Length', { unit: '{item}' }).add(1);
     return (await metricsOf(reader))[0]!.descriptor.description === 'matched';
   };
 
