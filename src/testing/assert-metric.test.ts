@@ -134,6 +134,16 @@ describe('assertMetric', () => {
     failure(() => assertMetric(collected, { name: 'g', value: Number.NaN }));
   });
 
+  test('overlooks that sums of fractions are not exact, and nothing more', async () => {
+    const metrics = testMetrics();
+    const counter = metrics.meterProvider.getMeter('m').createCounter('c');
+    for (const value of [0.1, 0.2]) counter.add(value);
+    const collected = await metrics.collect();
+    expect(collected[0]!.points[0]!.value).not.toBe(0.3);
+    assertMetric(collected, { name: 'c', value: 0.3 });
+    failure(() => assertMetric(collected, { name: 'c', value: 0.300001 }));
+  });
+
   test('reads what any reader collected', async () => {
     const { meterProvider, reader } = testMetrics();
     meterProvider.getMeter('m').createCounter('c').add(1);
