@@ -1,7 +1,6 @@
 // One stream of points: an instrument as one View shows it to one reader.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
-import { report } from '../data/diagnostics.ts';
 import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
@@ -171,22 +170,13 @@ export class AsyncStream implements Stream {
 
   /**
    * The last observation of a series in a round counts. Those over the limit add up in the overflow series, and those
-   * that a View's filter makes one series add up in it. Never throws, as the callback would fail with it.
+   * that a View's filter makes one series add up in it.
    */
   observe(value: number, attributes: Attributes): void {
-    try {
-      const own = typeof attributes === 'object' ? attributes : this.#notAttributes(attributes);
-      // At most as many as may find room.
-      const isWaiting = !this.#record(value, own, this.#waiting.length < this.table.size);
-      if (isWaiting) this.#waiting.push([value, canonicalAttributes(own)]);
-    } catch (error) {
-      const { name } = this.descriptor;
-      report(
-        'error',
-        `record:${name}`,
-        `${name}: an observation was lost because its attributes could not be read`,
-        error,
-      );
+    // At most as many wait as may find room.
+    const canWait = this.#waiting.length < this.table.size;
+    if (!this.#record(value, attributes, canWait)) {
+      this.#waiting.push([value, canonicalAttributes(attributes)]);
     }
   }
 
@@ -203,16 +193,6 @@ export class AsyncStream implements Stream {
     table.touched[row] = 1;
     table.aggregator.record(row, value);
     return true;
-  }
-
-  #notAttributes(attributes: unknown): Attributes {
-    const { name } = this.descriptor;
-    report(
-      'warn',
-      `attributes:${name}`,
-      `${name}: attributes must be an object, not a ${typeof attributes}; observed without any`,
-    );
-    return {};
   }
 
   /** Says that a callback of this round failed: what it did report is not exported, what it knew is kept. */
