@@ -45,10 +45,29 @@ export class ObservableInstrument implements Observable {
     return (this.#streams.get(reader)?.length ?? 0) > 0;
   }
 
+  /** Never throws: whatever is wrong with the arguments is reported, and the observation left out. */
   observe(reader: number, given: number, attributes: Attributes = {}): void {
+    const { name } = this.descriptor;
     const value = this.#rule.convert(given);
     if (value === undefined) return;
-    for (const stream of this.#streams.get(reader) ?? []) stream.observe(value, attributes);
+    const isObject = typeof attributes === 'object';
+    if (!isObject) {
+      report(
+        'warn',
+        `attributes:${name}`,
+        `${name}: attributes must be an object, not a ${typeof attributes}; observed without any`,
+      );
+    }
+    try {
+      for (const stream of this.#streams.get(reader) ?? []) stream.observe(value, isObject ? attributes : {});
+    } catch (error) {
+      report(
+        'error',
+        `record:${name}`,
+        `${name}: an observation was lost because its attributes could not be read`,
+        error,
+      );
+    }
   }
 
   fail(reader: number): void {
