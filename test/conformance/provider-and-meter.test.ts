@@ -1,6 +1,7 @@
 // Group 1: MeterProvider and Meter. Proven elsewhere:
 //   src/sdk/meter-provider.test.ts      1.01 1.02 1.03 1.04 1.05 1.07 1.10 1.11 1.12 1.14 1.15 1.16 1.17 1.18 1.19 1.21 1.22 1.25
 //   src/sdk/instruments.test.ts         1.08 1.23 1.24
+// Of the deviations of other SDKs: 12.02 is 1.03, 12.05 is 1.27 and 1.28.
 //   src/sdk/attribute-interner.test.ts  1.34 1.35
 //   src/sdk/host-safety.test.ts         1.09
 // Not offered, and said so in docs/architecture.md: 1.06 (readers cannot be added later), 1.29, 1.31.
