@@ -12,12 +12,15 @@ import {
   type SumColumns,
   sumColumns,
 } from './metric-batch.ts';
-import { AggregationTemporality, DataPointType } from './metric-data.ts';
+import { AggregationTemporality, DataPointType, type InstrumentationScope } from './metric-data.ts';
 
 /**
  * Points of a metric that are kept apart while a backend is down. It bounds the memory when each window has new series.
  */
 const MAX_KEPT = 10_000;
+
+/** Exemplars of a point that are kept while a backend is down: as many as the largest reservoir holds by default. */
+const MAX_EXEMPLARS = 20;
 
 const OVERFLOW = AttributeSet.from({ 'otel.metric.overflow': true });
 
@@ -32,11 +35,20 @@ export function mergeDeltas(older: MetricBatch, newer: MetricBatch): MetricBatch
   }));
   for (const { scope, metrics } of older.scopeMetrics) {
     const deltas = metrics.filter((metric) => metric.aggregationTemporality === AggregationTemporality.DELTA);
-    const target = scopes.find((known) => known.scope === scope);
+    const target = scopes.find((known) => isSameScope(known.scope, scope));
     if (target !== undefined) mergeInto(target.metrics, deltas);
     else if (deltas.length > 0) scopes.push({ scope, metrics: deltas });
   }
   return new MetricBatch(newer.resource, scopes);
+}
+
+/** Producers that are not ours may make a new object each time. */
+function isSameScope(a: InstrumentationScope, b: InstrumentationScope): boolean {
+  if (a === b) return true;
+  if (a.name !== b.name || a.version !== b.version || a.schemaUrl !== b.schemaUrl) return false;
+  return (
+    contentKey(AttributeSet.from(a.attributes ?? {})) === contentKey(AttributeSet.from(b.attributes ?? {}))
+  );
 }
 
 /** Streams of one name and kind stand in the same order in both batches, so each is joined with the first one left. */
@@ -91,7 +103,12 @@ function rowsFor(older: PointColumns, newer: PointColumns): Rows {
       rowOfContent ??= new Map(newer.attributes.map((other, i) => [contentKey(other), i]));
       row = rowOfContent.get(contentKey(set));
     }
-    if (row === undefined && attributes.length >= MAX_KEPT) row = rowOfSet.get(OVERFLOW);
+    if (row === undefined && attributes.length >= MAX_KEPT) {
+      row =
+        rowOfSet.get(OVERFLOW) ?? attributes.findIndex((other) => contentKey(other) === contentKey(OVERFLOW));
+      if (row < 0) row = undefined;
+      else rowOfSet.set(OVERFLOW, row);
+    }
     if (row === undefined) {
       const isFull = attributes.length >= MAX_KEPT;
       if (isFull) reportFull(newer.descriptor.name);
@@ -170,7 +187,7 @@ function mergedExemplars(older: PointColumns, newer: PointColumns, target: Uint3
   const exemplars = [...(newer.exemplars ?? [])];
   target.forEach((row, olderRow) => {
     const earlier = older.exemplars?.[olderRow];
-    if (earlier) exemplars[row] = [...earlier, ...(exemplars[row] ?? [])];
+    if (earlier) exemplars[row] = [...(exemplars[row] ?? []), ...earlier].slice(0, MAX_EXEMPLARS);
   });
   return exemplars;
 }

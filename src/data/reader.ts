@@ -20,7 +20,7 @@ export interface MetricCollectOptions {
 export interface MetricProducer {
   collect(options?: MetricCollectOptions): Promise<CollectionResult>;
   /** Where the reader tells how collections and exports went. Ours have it unless it is switched off. */
-  readonly selfMetrics?: SelfMetrics;
+  readonly selfMetrics?: SelfMetrics | undefined;
 }
 
 /** A reader or an exporter, as the metrics about it see it. */

@@ -1,6 +1,7 @@
 // One stream of points: an instrument as one View shows it to one reader.
-import type { Attributes, Context } from '@opentelemetry/api';
+import { type Attributes, type Context, context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import { report } from '../data/diagnostics.ts';
 import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
@@ -95,12 +96,15 @@ export class SyncStream implements Stream {
 
   /**
    * Ends the series that these attributes belong to. What a delta window owes to the reader still goes with the next
-   * collection; delta series end by themselves after it.
+   * collection; delta series end by themselves after it. A series that a View's filter makes of several stays.
    */
   remove(attributes: Attributes): void {
     const { interner, filter, table } = this.#options;
-    const kept = filter === undefined ? attributes : applied(filter, attributes, undefined);
-    const set = interner.lookup(interner.canonical(kept));
+    const whole = interner.canonical(attributes);
+    const kept = filter === undefined ? whole : interner.canonical(applied(filter, attributes, undefined));
+    // Such a series also holds what was recorded with other values of the attributes left out.
+    if (kept.keys.length < whole.keys.length) return;
+    const set = interner.lookup(kept);
     const row = set === undefined ? -1 : table.rowOf(set);
     if (set === undefined || row < 0) return;
     const isDelta = this.#options.temporality === AggregationTemporality.DELTA;
@@ -157,6 +161,11 @@ export class AsyncStream implements Stream {
   readonly #sum: ObservedSumAggregator | undefined;
   /** Observed while series of the last round took up the room that they may leave in this one. */
   #waiting: [value: number, attributes: Attributes][] = [];
+  /**
+   * What a round observed for a distribution, which cannot take back what it counted should a callback fail. Sums and
+   * last values are overwritten by the next round.
+   */
+  readonly #round: [value: number, attributes: Attributes][] | undefined;
   #failed = false;
 
   constructor(options: StreamOptions) {
@@ -166,6 +175,8 @@ export class AsyncStream implements Stream {
     this.#options = options;
     const { aggregator } = options.table;
     this.#sum = aggregator instanceof ObservedSumAggregator ? aggregator : undefined;
+    const isOverwritten = this.#sum !== undefined || aggregator instanceof LastValueAggregator;
+    this.#round = isOverwritten ? undefined : [];
   }
 
   /**
@@ -173,6 +184,11 @@ export class AsyncStream implements Stream {
    * that a View's filter makes one series add up in it.
    */
   observe(value: number, attributes: Attributes): void {
+    if (this.#round) this.#round.push([value, canonicalAttributes(attributes)]);
+    else this.#observe(value, attributes);
+  }
+
+  #observe(value: number, attributes: Attributes): void {
     // At most as many wait as may find room.
     const canWait = this.#waiting.length < this.table.size;
     if (!this.#record(value, attributes, canWait)) {
@@ -203,6 +219,8 @@ export class AsyncStream implements Stream {
   collect(end: bigint): MetricColumns | undefined {
     const { table, temporality } = this.#options;
     table.followClock();
+    const round = this.#round?.splice(0) ?? [];
+    if (!this.#failed) for (const [value, attributes] of round) this.#observe(value, attributes);
     const waiting = this.#waiting;
     this.#waiting = [];
     if (this.#failed) {
@@ -236,8 +254,24 @@ export class AsyncStream implements Stream {
   }
 }
 
-function applied(filter: AttributeFilter, attributes: Attributes, context: Context | undefined): Attributes {
-  return filter.keeps ? keptAttributes(attributes, filter.keeps) : filter.process(attributes, context);
+/**
+ * A processor of the user's that fails costs the attributes of its own stream, not the measurement and not those of
+ * other Views; attributes that it would have removed do not get out.
+ */
+function applied(filter: AttributeFilter, attributes: Attributes, given: Context | undefined): Attributes {
+  if (filter.keeps) return keptAttributes(attributes, filter.keeps);
+  try {
+    const processed = filter.process(attributes, given ?? context.active());
+    return keptAttributes(processed, () => true);
+  } catch (error) {
+    report(
+      'error',
+      'attributes-processor',
+      'an attributes processor of a View failed; the measurement counts without attributes',
+      error,
+    );
+    return {};
+  }
 }
 
 function filteredRow(

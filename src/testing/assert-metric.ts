@@ -130,7 +130,8 @@ function hasAttributes(point: ReadablePoint, attributes: Attributes): boolean {
 
 function isEqual(actual: unknown, expected: unknown): boolean {
   if (typeof actual === 'number' && typeof expected === 'number') {
-    const tolerance = 1e-9 * Math.min(Math.abs(actual), Math.abs(expected));
+    // The absolute part is for sums that come back to zero.
+    const tolerance = Math.max(1e-12, 1e-9 * Math.min(Math.abs(actual), Math.abs(expected)));
     return Object.is(actual, expected) || Math.abs(actual - expected) <= tolerance;
   }
   if (!isObject(actual) || !isObject(expected)) return isDeepStrictEqual(actual, expected);

@@ -181,15 +181,20 @@ export class PeriodicExportingMetricReader extends MetricReader {
     let isFree = Promise.resolve();
     for (let from = 0; from < batch.pointCount; from += size) {
       const piece = sliceBatch(batch, from, from + size);
+      let isDelivered = false;
       try {
         isFree = isFree.then(() => this.#exporterIsFree());
         await isFree;
-        await this.#export(piece, () => this.#owed.delete(from));
+        await this.#export(piece, () => {
+          isDelivered = true;
+          this.#owed.delete(from);
+        });
       } catch (error) {
         errors.push(error);
         const { retryable } = error as Partial<ExportError>;
         // Errors of other makers do not say; then losing counts is worse than the risk of sending them twice.
-        if (retryable !== false && hasDeltas(piece)) this.#owed.add(from);
+        // An exporter may also succeed while it is told to stop.
+        if (!isDelivered && retryable !== false && hasDeltas(piece)) this.#owed.add(from);
       }
     }
     if (this.#owed.size === 0) this.#batch = undefined;
