@@ -65,7 +65,11 @@ describe('remove', () => {
       for (const it of [counter, updown]) it.add(1, { a, b: a });
       for (const it of [histogram, gauge]) it.record(1, { a, b: a });
     }
-    for (const it of [counter, updown, histogram, gauge]) it.remove({ a: 1, b: 'whatever' });
+    // The series of `a: 2` also holds what others recorded with another `b`, and is theirs as well.
+    for (const it of [counter, updown, histogram, gauge]) {
+      it.remove({ a: 1 });
+      it.remove({ a: 2, b: 2 });
+    }
     for (const reader of readers) {
       const left = (await metricsOf(reader)).flatMap(({ dataPoints }) =>
         dataPoints.map((it) => it.attributes),
