@@ -45,6 +45,7 @@ metrics:
       prometheus: false,
       exporters: [],
       readers: [],
+      selfMetrics: true,
       handleSignals: false,
     });
   });
@@ -89,6 +90,7 @@ metrics:
     ],
     [{ exporters: [{}] }, 'exporters.0 is {}; use an exporter'],
     [{ readers: 'all' }, 'readers is "all"; use a list of readers'],
+    [{ selfMetrics: 1 }, 'selfMetrics is 1; use true or false'],
     [{ handleSignals: 'yes' }, 'handleSignals is "yes"; use true or false'],
   ])('%j is refused with the value and the remedy', (config, message) => {
     expect(problem(config)).toContain(message);

@@ -92,6 +92,11 @@ export const metricsConfig = z.strictObject({
     )
     .default([]),
   /**
+   * Whether the pipeline measures itself: collections, exports, points in flight and points lost. Default true: an
+   * outage of metrics should show in metrics. See docs/self-metrics.md.
+   */
+  selfMetrics: z.boolean('use true or false').default(true),
+  /**
    * Whether SIGTERM and SIGINT export what is left within 5 s and then end the process as they would have. An application
    * that listens to the signal itself keeps its metrics running, and calls `shutdown()` when it has drained.
    * Default false, because a handler changes what these signals do to the whole program.

@@ -89,6 +89,15 @@ describe('startMetrics', () => {
     expect(lines(file)).toMatchObject([{ service_name: 'sre', metric_name: 'g', value: 1 }]);
   });
 
+  test.each([true, false])('the pipeline measures itself when selfMetrics is %s', async (selfMetrics) => {
+    const file = newFile();
+    start({ jsonFilePath: file, selfMetrics });
+    metrics.getMeter('m').createCounter('c').add(1);
+    await handle!.forceFlush();
+    await handle!.forceFlush();
+    expect(lines(file).some(({ scope }) => scope.name === 'meterline')).toBe(selfMetrics);
+  });
+
   test('shutdown exports for the last time, once, and lets metrics be started again', async () => {
     const file = newFile();
     start({ jsonFilePath: file });

@@ -90,7 +90,11 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
   if (readers.length === 0) {
     report('warn', 'no-reader', 'metrics go nowhere: set jsonFilePath, prometheus, exporters or readers');
   }
-  const meterProvider = new MeterProvider({ resource: detectResource(config), readers });
+  const meterProvider = new MeterProvider({
+    resource: detectResource(config),
+    readers,
+    selfMetrics: config.selfMetrics,
+  });
 
   if (!metrics.setGlobalMeterProvider(meterProvider)) {
     report(
