@@ -263,6 +263,7 @@ describe('MeterProvider', () => {
   export_interval: 1s
   export_timeout: 500ms
   prometheus: { host: localhost, port: 9000, path: /m }
+  self_metrics: false
   handle_signals: true
 `,
     );
@@ -275,6 +276,7 @@ describe('MeterProvider', () => {
       exportInterval: 1_000,
       exportTimeout: 500,
       prometheus: { host: 'localhost', port: 9000, path: '/m' },
+      selfMetrics: false,
       handleSignals: true,
     };
     expect(loadConfig(file, {})).toEqual(loadConfig(undefined, code));
