@@ -208,7 +208,7 @@ describe('observable callbacks', () => {
     meter.addBatchObservableCallback(
       async (result) => {
         result.observe(a, 1, { i: 1 });
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise(setImmediate);
         result.observe(a, 1, { i: 2 });
         result.observe(b, 1);
       },
@@ -262,7 +262,7 @@ describe('observable callbacks', () => {
     const order: string[] = [];
     meter.createObservableGauge('g').addCallback(async (result) => {
       order.push('begin');
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise(setImmediate);
       result.observe(order.push('end'));
     });
     await Promise.all([reader.collect(), reader.collect()]);

@@ -158,7 +158,7 @@ describe('push exporters', () => {
     const done = vi.fn();
     exporter.export(EMPTY, done);
     await exporter.forceFlush();
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await new Promise(setImmediate);
     expect(done).toHaveBeenCalledTimes(1);
     expect(done).toHaveBeenCalledWith({ code: ExportResultCode.FAILED, error: expect.any(Error) });
   });
