@@ -1,8 +1,22 @@
 // The two errors that this library gives to its users.
 import { textOf } from './diagnostics.ts';
+import type { MetricBatch } from './metric-batch.ts';
 
 /** Every code that an {@link ExportError} can have. `docs/errors.md` says what each means and what to do. */
-export const EXPORT_ERROR_CODES = ['ABORTED', 'INTERNAL', 'IO', 'SHUTDOWN', 'TIMEOUT'] as const;
+export const EXPORT_ERROR_CODES = [
+  'ABORTED',
+  'INTERNAL',
+  'IO',
+  'PROTOCOL',
+  'REJECTED',
+  'SHUTDOWN',
+  'THROTTLED',
+  'TIMEOUT',
+  'TLS',
+  'TOO_LARGE',
+  'UNAUTHENTICATED',
+  'UNAVAILABLE',
+] as const;
 
 export type ExportErrorCode = (typeof EXPORT_ERROR_CODES)[number];
 
@@ -19,6 +33,11 @@ export class ExportError extends Error {
   readonly retryAfterMs: number | undefined;
   /** How many points the receiver refused for good. */
   readonly rejectedDataPoints: number | undefined;
+  /**
+   * The points that are still owed, where the others were delivered or refused for good; absent when all are. Whoever
+   * tries again sends these, so that nothing is counted twice.
+   */
+  readonly undelivered: MetricBatch | undefined;
 
   constructor(
     code: ExportErrorCode,
@@ -27,6 +46,7 @@ export class ExportError extends Error {
       retryable?: boolean;
       retryAfterMs?: number;
       rejectedDataPoints?: number;
+      undelivered?: MetricBatch;
       cause?: unknown;
     } = {},
   ) {
@@ -35,6 +55,7 @@ export class ExportError extends Error {
     this.retryable = options.retryable ?? false;
     this.retryAfterMs = options.retryAfterMs;
     this.rejectedDataPoints = options.rejectedDataPoints;
+    this.undelivered = options.undelivered;
   }
 
   /**
