@@ -1,6 +1,7 @@
 // Joins a delta batch that could not be delivered with the one after it, so that its counts are not lost.
 import { AttributeSet, encodedForm } from './attribute-set.ts';
 import { report } from './diagnostics.ts';
+import { exemplarsOf, toExemplarColumns } from './exemplar-columns.ts';
 import {
   gaugeColumns,
   type HistogramColumns,
@@ -179,17 +180,21 @@ function mergedPoints(older: PointColumns, newer: PointColumns, { attributes, ta
     attributes,
     startTimes,
     endTimes,
-    ...((older.exemplars || newer.exemplars) && { exemplars: mergedExemplars(older, newer, target) }),
+    ...((older.exemplars || newer.exemplars) && {
+      exemplars: mergedExemplars(older, newer, attributes.length, target),
+    }),
   };
 }
 
-function mergedExemplars(older: PointColumns, newer: PointColumns, target: Uint32Array) {
-  const exemplars = [...(newer.exemplars ?? [])];
+function mergedExemplars(older: PointColumns, newer: PointColumns, length: number, target: Uint32Array) {
+  const exemplars = Array.from({ length }, (_, row) =>
+    row < newer.length ? exemplarsOf(newer.exemplars, row) : undefined,
+  );
   target.forEach((row, olderRow) => {
-    const earlier = older.exemplars?.[olderRow];
+    const earlier = exemplarsOf(older.exemplars, olderRow);
     if (earlier) exemplars[row] = [...(exemplars[row] ?? []), ...earlier].slice(0, MAX_EXEMPLARS);
   });
-  return exemplars;
+  return toExemplarColumns(exemplars);
 }
 
 function joined(

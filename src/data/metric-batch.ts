@@ -2,12 +2,12 @@
 // number of exporters may hold it for as long as they like. It is also a `ResourceMetrics`: `dataPoints`
 // come into being on first touch, for exporters that read OpenTelemetry's objects.
 import type { AttributeSet } from './attribute-set.ts';
+import { type ExemplarColumns, exemplarsOf } from './exemplar-columns.ts';
 import { toHrTime } from './hr-time.ts';
 import {
   type AggregationTemporality,
   type DataPoint,
   DataPointType,
-  type Exemplar,
   type ExponentialHistogram,
   type ExponentialHistogramMetricData,
   type GaugeMetricData,
@@ -20,6 +20,8 @@ import {
 } from './metric-data.ts';
 import type { Resource } from './resource.ts';
 
+export type { ExemplarColumns } from './exemplar-columns.ts';
+
 /** What every kind of point has. All columns have `length` elements. */
 export interface PointColumns {
   readonly descriptor: MetricDescriptor;
@@ -30,7 +32,7 @@ export interface PointColumns {
   readonly startTimes: BigUint64Array;
   readonly endTimes: BigUint64Array;
   /** Absent when no point has any. */
-  readonly exemplars?: readonly (readonly Exemplar[] | undefined)[];
+  readonly exemplars?: ExemplarColumns;
 }
 
 export interface NumberColumns extends PointColumns {
@@ -167,13 +169,16 @@ function withDataPoints<C extends PointColumns & { dataPointType: DataPointType 
 ): C & { readonly dataPoints: DataPoint<T>[] } {
   let points: DataPoint<T>[] | undefined;
   const dataPoints = () => {
-    points ??= columns.attributes.map((set, i) => ({
-      startTime: toHrTime(columns.startTimes[i]!),
-      endTime: toHrTime(columns.endTimes[i]!),
-      attributes: set.attributes,
-      value: valueAt(i),
-      ...(columns.exemplars?.[i] && { exemplars: columns.exemplars[i] }),
-    }));
+    points ??= columns.attributes.map((set, i) => {
+      const exemplars = exemplarsOf(columns.exemplars, i);
+      return {
+        startTime: toHrTime(columns.startTimes[i]!),
+        endTime: toHrTime(columns.endTimes[i]!),
+        attributes: set.attributes,
+        value: valueAt(i),
+        ...(exemplars && { exemplars }),
+      };
+    });
     return points;
   };
   const { descriptor, aggregationTemporality, dataPointType } = columns;

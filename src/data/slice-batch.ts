@@ -1,4 +1,5 @@
 // A piece of a batch, for backends that limit how much one request may hold.
+import { sliceExemplars } from './exemplar-columns.ts';
 import {
   type DistributionColumns,
   type ExponentialBuckets,
@@ -65,6 +66,7 @@ function sliceMetric(metric: MetricColumns, from: number, to: number): MetricCol
 
 /** Field by field: spreading a metric would make its points. */
 function slicePoints(metric: PointColumns, from: number, to: number): PointColumns {
+  const exemplars = metric.exemplars && sliceExemplars(metric.exemplars, from, to);
   return {
     descriptor: metric.descriptor,
     aggregationTemporality: metric.aggregationTemporality,
@@ -72,7 +74,7 @@ function slicePoints(metric: PointColumns, from: number, to: number): PointColum
     attributes: metric.attributes.slice(from, to),
     startTimes: metric.startTimes.subarray(from, to),
     endTimes: metric.endTimes.subarray(from, to),
-    ...(metric.exemplars && { exemplars: metric.exemplars.slice(from, to) }),
+    ...(exemplars && { exemplars }),
   };
 }
 

@@ -1,5 +1,6 @@
 // OpenTelemetry's objects to columns: the way in for batches collected by another SDK.
 import { AttributeSet } from './attribute-set.ts';
+import { toExemplarColumns } from './exemplar-columns.ts';
 import { fromHrTime } from './hr-time.ts';
 import {
   type ExponentialBuckets,
@@ -43,6 +44,7 @@ function toColumns(metric: MetricData): MetricColumns[] {
 }
 
 function common<T>({ descriptor, aggregationTemporality }: MetricData, points: DataPoint<T>[]) {
+  const exemplars = toExemplarColumns(points.map((point) => point.exemplars));
   return {
     descriptor,
     aggregationTemporality,
@@ -50,9 +52,7 @@ function common<T>({ descriptor, aggregationTemporality }: MetricData, points: D
     attributes: points.map((point) => AttributeSet.from(point.attributes)),
     startTimes: BigUint64Array.from(points, (point) => fromHrTime(point.startTime)),
     endTimes: BigUint64Array.from(points, (point) => fromHrTime(point.endTime)),
-    ...(points.some((point) => point.exemplars?.length) && {
-      exemplars: points.map((point) => point.exemplars),
-    }),
+    ...(exemplars && { exemplars }),
   };
 }
 

@@ -1,14 +1,8 @@
 // MetricBatch to JSON Lines: one point a line, no line split over two chunks. `docs/json-file.md` has the fields.
 import { ValueType } from '@opentelemetry/api';
 import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
-import { fromHrTime } from '../data/hr-time.ts';
-import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import {
-  AggregationTemporality,
-  DataPointType,
-  type Exemplar,
-  type InstrumentationScope,
-} from '../data/metric-data.ts';
+import type { ExemplarColumns, MetricBatch, MetricColumns } from '../data/metric-batch.ts';
+import { AggregationTemporality, DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
 import { jsonAttributes, jsonMembers, jsonText, numberText, optionalText, utf8Bytes } from './json-text.ts';
 import { valueWriter } from './json-value.ts';
 import { LineBuffer } from './line-buffer.ts';
@@ -73,7 +67,7 @@ function* metricLines(
       afterStart = Buffer.from(`","time_unix_nano":"${metric.endTimes[i]}"${kindMembers(metric)}${rest}`);
     }
     const attributes = attributesText(metric.attributes[i]!);
-    const pointRest = value.rest(i) + exemplarsMember(metric.exemplars?.[i]);
+    const pointRest = value.rest(i) + exemplarsMember(metric.exemplars, i);
 
     const lineBytes =
       beforeValue.length +
@@ -134,16 +128,18 @@ function scopeText({ name, version, schemaUrl, attributes }: InstrumentationScop
   ]);
 }
 
-function exemplarsMember(exemplars: readonly Exemplar[] | undefined): string {
-  if (!exemplars?.length) return '';
-  const texts = exemplars.map(({ value, timestamp, filteredAttributes, traceId, spanId }) =>
-    jsonMembers([
-      ['time_unix_nano', `"${fromHrTime(timestamp)}"`],
-      ['value', numberText(value)],
-      ['filtered_attributes', jsonAttributes(filteredAttributes)],
-      ['trace_id', optionalText(traceId)],
-      ['span_id', optionalText(spanId)],
-    ]),
-  );
-  return utf8Bytes(`,"exemplars":[${texts.join()}]`);
+function exemplarsMember(exemplars: ExemplarColumns | undefined, point: number): string {
+  if (exemplars === undefined) return '';
+  const texts = [];
+  for (let at = exemplars.starts[point]!; at < exemplars.starts[point + 1]!; at++) {
+    const members = jsonMembers([
+      ['time_unix_nano', `"${exemplars.times[at]}"`],
+      ['value', numberText(exemplars.values[at]!)],
+      ['filtered_attributes', jsonAttributes(exemplars.filteredAttributes[at]!)],
+      ['trace_id', optionalText(exemplars.traceIds[at])],
+      ['span_id', optionalText(exemplars.spanIds[at])],
+    ]);
+    texts.push(members);
+  }
+  return texts.length === 0 ? '' : utf8Bytes(`,"exemplars":[${texts.join()}]`);
 }

@@ -1,6 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { toExemplarColumns } from '../data/exemplar-columns.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
 import {
@@ -100,9 +101,7 @@ test('[8.04][8.17][8.20] samples have no timestamps, no exemplars and no start t
     ...counter('a', [[{}, 1]], { description: 'd' }),
     startTimes: BigUint64Array.of(1n),
     endTimes: BigUint64Array.of(2n),
-    exemplars: [
-      [{ value: 1, timestamp: [1, 1] as [number, number], filteredAttributes: {}, traceId: 'abc' }],
-    ],
+    exemplars: toExemplarColumns([[{ value: 1, timestamp: [1, 1], filteredAttributes: { a: 'b' } }]])!,
   } satisfies MetricColumns;
   expect(plain(metric).lines).toEqual(['# HELP a_total d', '# TYPE a_total counter', 'a_total 1']);
 });

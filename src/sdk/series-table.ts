@@ -3,8 +3,8 @@
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
 import { report } from '../data/diagnostics.ts';
+import { type ExemplarColumns, toExemplarColumns } from '../data/exemplar-columns.ts';
 import { toHrTime } from '../data/hr-time.ts';
-import type { Exemplar } from '../data/metric-data.ts';
 import type { Aggregator } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { now, totalSetBack } from './clock.ts';
@@ -128,21 +128,17 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   }
 
   /** The exemplars of the given rows, or of all, since the last call; undefined when there are none at all. */
-  collectExemplars(rows: Uint32Array | undefined): (readonly Exemplar[] | undefined)[] | undefined {
+  collectExemplars(rows: Uint32Array | undefined): ExemplarColumns | undefined {
     if (this.#reservoirs.length === 0) return undefined;
-    let isEmpty = true;
-    const all = Array.from({ length: rows?.length ?? this.size }, (_, i) => {
+    const byPoint = Array.from({ length: rows?.length ?? this.size }, (_, i) => {
       const row = rows === undefined ? i : rows[i]!;
       try {
-        const exemplars = this.#reservoirs[row]?.collect(this.sets[row]!.attributes);
-        if (!exemplars?.length) return undefined;
-        isEmpty = false;
-        return exemplars;
+        return this.#reservoirs[row]?.collect(this.sets[row]!.attributes);
       } catch (error) {
         return reservoirFailed(error);
       }
     });
-    return isEmpty ? undefined : all;
+    return toExemplarColumns(byPoint);
   }
 
   /** Moves all start times along when the wall clock was set back, so that they stay the instants they were. */
