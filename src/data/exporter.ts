@@ -37,6 +37,17 @@ export interface PushMetricExporter {
   readonly componentType?: string;
 }
 
+/**
+ * Where {@link createExporter} of any copy of this package puts the name of an exporter. Whoever has it answers once and
+ * in bounded time.
+ */
+const NAME = Symbol.for('meterline.exporterName');
+
+/** The name of an exporter made by {@link createExporter}; undefined for those of other makers. */
+export function exporterName(exporter: PushMetricExporter): string | undefined {
+  return (exporter as { [NAME]?: string })[NAME];
+}
+
 /** What you write to make an exporter; see {@link createExporter}. */
 export interface ExporterDefinition {
   /** Appears in error messages, for instance `jsonFile(/var/log/metrics.jsonl)`. */
@@ -93,7 +104,8 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
     while (inFlight.size > 0) await Promise.all(inFlight);
   }
 
-  return {
+  const exporter: PushMetricExporter & { [NAME]: string } = {
+    [NAME]: name,
     export(metrics, resultCallback, options) {
       const done = run(metrics, options?.signal).then((result) => {
         inFlight.delete(done);
@@ -123,4 +135,5 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
     selectAggregation: definition.selectAggregation,
     componentType: definition.componentType,
   };
+  return exporter;
 }

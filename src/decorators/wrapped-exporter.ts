@@ -1,0 +1,91 @@
+// The exporter inside a decorator, of any maker, held to the contract: one export at a time, bounded, nothing thrown.
+import { bounded } from '../data/bounded.ts';
+import { exportTo } from '../data/export-to.ts';
+import { exporterName, type PushMetricExporter } from '../data/exporter.ts';
+import type { MetricBatch } from '../data/metric-batch.ts';
+
+/** For exporters that may not keep time themselves; that of `createExporter`. */
+const TIMEOUT_MILLIS = 30_000;
+
+export class WrappedExporter {
+  /** For messages: the name given to `createExporter`, else that of the class. */
+  readonly name: string;
+  readonly componentType: string | undefined;
+  readonly #exporter: PushMetricExporter;
+  readonly #timeoutMillis: number;
+  /** The signal of the export that the exporter has not answered yet. */
+  #open: AbortSignal | undefined;
+  readonly #waiting = new Set<() => void>();
+  readonly #deliveredLate = new WeakSet<MetricBatch>();
+
+  constructor(exporter: PushMetricExporter) {
+    const name = exporterName(exporter);
+    const className = exporter.constructor?.name;
+    this.name = name ?? (className && className !== 'Object' ? className : 'an exporter without a name');
+    this.componentType = exporter.componentType ?? (name === undefined ? className : undefined);
+    this.#exporter = exporter;
+    this.#timeoutMillis = name === undefined ? TIMEOUT_MILLIS : 0;
+  }
+
+  /** Whether an export that was given up on has not been answered. Exports have to wait for it. */
+  get isStuck(): boolean {
+    return this.#open?.aborted ?? false;
+  }
+
+  /** A batch that was given up on and delivered all the same is not sent again. */
+  export(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+    if (this.#timeoutMillis === 0) return this.#send(batch, signal);
+    return bounded(
+      `export to ${this.name}`,
+      this.#timeoutMillis,
+      (bound) => this.#send(batch, bound),
+      signal,
+    );
+  }
+
+  /** Whether a batch that was given up on was delivered all the same; waits for the answer, however long it takes. */
+  async wasDelivered(batch: MetricBatch): Promise<boolean> {
+    while (this.#open !== undefined) await this.#answered();
+    return this.#deliveredLate.delete(batch);
+  }
+
+  forceFlush(): Promise<void> {
+    return bounded(`flush of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.forceFlush?.());
+  }
+
+  shutdown(): Promise<void> {
+    return bounded(`shutdown of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.shutdown?.());
+  }
+
+  async #send(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+    while (this.#open !== undefined) await this.#answered(signal);
+    if (this.#deliveredLate.delete(batch)) return;
+    signal.throwIfAborted();
+    this.#open = signal;
+    try {
+      await exportTo(this.#exporter, batch, signal);
+      if (signal.aborted) this.#deliveredLate.add(batch);
+    } finally {
+      this.#open = undefined;
+      for (const wake of this.#waiting) wake();
+      this.#waiting.clear();
+    }
+  }
+
+  /** Those who stop waiting leave nothing behind, or an exporter that never answers would gather them. */
+  #answered(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#waiting.delete(wake);
+        reject(signal?.reason);
+      };
+      const wake = () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      if (signal?.aborted) return onAbort();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#waiting.add(wake);
+    });
+  }
+}
