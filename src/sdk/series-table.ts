@@ -7,7 +7,7 @@ import { type ExemplarColumns, toExemplarColumns } from '../data/exemplar-column
 import { toHrTime } from '../data/hr-time.ts';
 import type { Aggregator } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
-import { now, totalSetBack } from './clock.ts';
+import { now, steadyTime } from './clock.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { IdIndex } from './id-index.ts';
 
@@ -46,10 +46,10 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   readonly #reservoirs: (ExemplarReservoir | undefined)[] = [];
   /** 1 for rows written since the last collection. */
   touched = new Uint8Array(4);
+  /** By row; steady times, as `windowStart` is. */
   startTimes = new BigUint64Array(4);
   /** When the last collection was, or when the table was made. */
-  windowStart = now();
-  #setBack = totalSetBack();
+  windowStart = steadyTime(now());
   #overflow: Cell | undefined;
 
   constructor(aggregator: A, interner: AttributeInterner, options: SeriesTableOptions) {
@@ -141,15 +141,6 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return toExemplarColumns(byPoint);
   }
 
-  /** Moves all start times along when the wall clock was set back, so that they stay the instants they were. */
-  followClock(): void {
-    const by = totalSetBack() - this.#setBack;
-    if (by === 0n) return;
-    this.#setBack += by;
-    this.windowStart -= by;
-    for (let row = 0; row < this.size; row++) this.startTimes[row]! -= by;
-  }
-
   /**
    * Frees the rows that were not written since the last collection.
    *
@@ -176,14 +167,11 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   #append(set: AttributeSet): number {
     const row = this.size;
     if (row === this.touched.length) this.#grow();
-    const start = now();
-    // Before the row exists: its start is on today's clock.
-    this.followClock();
     this.#interner.retain(set);
     this.#index.set(set.id, row);
     this.sets.push(set);
     this.touched[row] = 0;
-    this.startTimes[row] = start;
+    this.startTimes[row] = steadyTime(now());
     this.aggregator.reset(row);
     return row;
   }

@@ -10,7 +10,7 @@ import { SumAggregator } from './aggregation/sum.ts';
 import { type AttributeFilter, keptAttributes } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { canonicalAttributes } from './attribute-value.ts';
-import { elapsedMillis } from './clock.ts';
+import { elapsedMillis, steadyTime, toWallTimes } from './clock.ts';
 import type { SeriesTable } from './series-table.ts';
 
 export interface StreamOptions {
@@ -114,7 +114,6 @@ export class SyncStream implements Stream {
   }
 
   collect(end: bigint): MetricColumns | undefined {
-    this.table.followClock();
     if (this.#options.temporality === AggregationTemporality.DELTA) return this.#collectDelta(end);
     if (this.#options.idleTimeoutMillis !== undefined) this.#endIdle(this.#options.idleTimeoutMillis);
     return this.#copy(end);
@@ -125,7 +124,7 @@ export class SyncStream implements Stream {
     const { table } = this;
     const rows = table.touchedRows();
     const columns = this.#copy(end, rows, table.windowStart);
-    table.windowStart = end;
+    table.windowStart = steadyTime(end);
     if (rows !== undefined) table.releaseUntouched();
     for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
     table.touched.fill(0);
@@ -218,7 +217,6 @@ export class AsyncStream implements Stream {
 
   collect(end: bigint): MetricColumns | undefined {
     const { table, temporality } = this.#options;
-    table.followClock();
     const round = this.#round?.splice(0) ?? [];
     if (!this.#failed) for (const [value, attributes] of round) this.#observe(value, attributes);
     const waiting = this.#waiting;
@@ -242,7 +240,7 @@ export class AsyncStream implements Stream {
       isDelta ? table.windowStart : undefined,
     );
     const columns = points && table.aggregator.collect(points, rows);
-    table.windowStart = end;
+    table.windowStart = steadyTime(end);
     // A series that a callback no longer reports is gone (OTel metrics SDK, "Asynchronous instruments").
     if (rows !== undefined) table.releaseUntouched();
     // An observed sum takes its own difference; everything else begins anew with the window.
@@ -305,6 +303,7 @@ function copyPoints(
   if (start !== undefined) startTimes.fill(start);
   else if (rows === undefined) startTimes.set(table.startTimes.subarray(0, length));
   else rows.forEach((row, i) => void (startTimes[i] = table.startTimes[row]!));
+  toWallTimes(startTimes);
   const exemplars = table.collectExemplars(rows);
   return {
     descriptor,
