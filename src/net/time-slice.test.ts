@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sliced } from './time-slice.ts';
+import { inSlices, sliced } from './time-slice.ts';
 
 async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -70,5 +70,50 @@ describe('sliced', () => {
     }
     for await (const _ of sliced(work())) break;
     expect(closed).toBe(true);
+  });
+});
+
+describe('inSlices', () => {
+  it('resolves with what the generator returns, after giving the event loop its turns', async () => {
+    let turns = 0;
+    function* work() {
+      for (let i = 0; i < 5; i++) {
+        setImmediate(() => turns++);
+        yield;
+      }
+      return turns;
+    }
+    expect(await inSlices(work(), { budgetMillis: 0 })).toBe(5);
+  });
+
+  it('does not wait while the slice lasts', async () => {
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
+    function* work() {
+      yield;
+      yield;
+    }
+    await inSlices(work(), { budgetMillis: 60_000 });
+    expect(turned).toBe(false);
+  });
+
+  it('stops at an abort and closes the generator', async () => {
+    const controller = new AbortController();
+    const steps: string[] = [];
+    function* work() {
+      try {
+        steps.push('one');
+        controller.abort(new Error('enough'));
+        yield;
+        steps.push('two');
+        return 'end';
+      } finally {
+        steps.push('closed');
+      }
+    }
+    await expect(inSlices(work(), { signal: controller.signal })).rejects.toThrow('enough');
+    expect(steps).toEqual(['one', 'closed']);
   });
 });

@@ -26,3 +26,23 @@ export async function* sliced<T>(
     yield item;
   }
 }
+
+/** Runs a generator to its end, gives the event loop back after each slice of work, and resolves with what it returns. */
+export async function inSlices<R>(
+  work: Generator<unknown, R>,
+  { signal, budgetMillis = 2 }: SliceOptions = {},
+): Promise<R> {
+  let sliceEnd = performance.now() + budgetMillis;
+  try {
+    for (;;) {
+      signal?.throwIfAborted();
+      const step = work.next();
+      if (step.done) return step.value;
+      if (performance.now() < sliceEnd) continue;
+      await setImmediate();
+      sliceEnd = performance.now() + budgetMillis;
+    }
+  } finally {
+    work.return(undefined as R);
+  }
+}

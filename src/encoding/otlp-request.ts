@@ -1,0 +1,30 @@
+// What both OTLP encoders are asked for and give: one ExportMetricsServiceRequest, made in steps.
+import type { MetricBatch } from '../data/metric-batch.ts';
+
+/** Points of a batch, counted over all its metrics in order as `sliceBatch` does. */
+export interface RequestRange {
+  /** The request's first point. */
+  readonly from: number;
+  /** The request ends before this point, whatever would fit. */
+  readonly to: number;
+  /** The most bytes that the request may have, before compression. */
+  readonly maxBytes: number;
+}
+
+export interface EncodedRequest {
+  /** Empty when the range is, or when its first point does not fit. */
+  readonly body: Uint8Array;
+  /** Where the next request starts; a point that does not fit is skipped. */
+  readonly next: number;
+  /** How many bytes a request with nothing but the first point would have, where that is more than `maxBytes`. */
+  readonly oversizedBytes?: number;
+}
+
+/**
+ * Fills one request with as many points as fit. It yields where the event loop may have its turn, each time after a
+ * fraction of a millisecond; `inSlices` of `net/time-slice.ts` drives it.
+ */
+export type EncodeRequest = (batch: MetricBatch, range: RequestRange) => Generator<void, EncodedRequest>;
+
+/** So many points between two turns: even a first export, which formats attributes, takes under a millisecond for them. */
+export const POINTS_PER_STEP = 256;
