@@ -1,10 +1,14 @@
-// Installs the real servers that the end-to-end tests run against. Does nothing for those already there.
+// Installs the real servers that the end-to-end tests run against: Debian's, and newer ones built from their Go modules.
+// Does nothing for those already there.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { buildGoServers } from './servers/go-servers.js';
 
 /** Debian package of each binary. Nothing is started: the tests start their own, on free ports. */
 const SERVERS = [
   { binary: 'prometheus', package: 'prometheus' },
   { binary: 'promtool', package: 'prometheus' },
+  { binary: 'prometheus-pushgateway', package: 'prometheus-pushgateway' },
+  { binary: 'victoria-metrics', package: 'victoria-metrics' },
 ];
 
 /** @param {string} binary */
@@ -14,12 +18,14 @@ const missing = SERVERS.filter(({ binary }) => !isInstalled(binary));
 
 if (missing.length > 0) {
   const packages = [...new Set(missing.map((server) => server.package))];
+  const start = performance.now();
   try {
     apt('update');
     apt('install', '--yes', '--no-install-recommends', ...packages);
     const absent = missing.filter(({ binary }) => !isInstalled(binary));
     if (absent.length > 0)
       throw new Error(`not on the PATH: ${absent.map(({ binary }) => binary).join(', ')}`);
+    console.log(`Installed ${packages.join(', ')} in ${Math.round((performance.now() - start) / 1000)} s`);
   } catch (error) {
     console.error(
       `The end-to-end tests need the Debian packages ${packages.join(', ')}, which could not be installed.\n` +
@@ -28,6 +34,14 @@ if (missing.length > 0) {
     );
     process.exitCode = 1;
   }
+}
+
+try {
+  buildGoServers();
+} catch (error) {
+  console.error('The end-to-end tests need servers that could not be built from their Go modules.');
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
 }
 
 /** @param {string[]} args */
