@@ -1,0 +1,98 @@
+import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { resetReports } from '../data/diagnostics.ts';
+import { ConfigError, ExportError } from '../data/errors.ts';
+import { type HeaderRules, requestHeaders } from './request-headers.ts';
+
+const RULES: HeaderRules = {
+  owned: (name) => name === 'content-type',
+  isValue: (value) => /^[\x20-\x7e]*$/.test(value),
+  valueFormat: 'ASCII text',
+};
+const sent = (options: Parameters<typeof requestHeaders>[1]) =>
+  requestHeaders('otlp', options, RULES)(async (headers) => headers);
+const refused = new ExportError('UNAUTHENTICATED', 'expired');
+
+const warn = vi.fn();
+beforeEach(() => {
+  resetReports();
+  diag.setLogger({ warn, error() {}, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
+});
+afterEach(() => {
+  diag.disable();
+  warn.mockReset();
+});
+
+describe('headers of requests', () => {
+  test('[7.09] fixed ones are sent, in lower case', async () => {
+    expect(await sent({ headers: { 'X-Team': 'shop' } })).toEqual({ 'x-team': 'shop' });
+  });
+
+  test('[7.09] those of the protocol stay the protocol’s, with one message', async () => {
+    const withHeaders = requestHeaders('otlp', { headers: () => ({ 'Content-Type': 'x', a: 'b' }) }, RULES);
+    expect(await withHeaders(async (headers) => headers)).toEqual({ a: 'b' });
+    await withHeaders(async () => {});
+    expect(warn.mock.calls).toEqual([[expect.stringContaining('content-type')]]);
+  });
+
+  test('[7.10] a function is asked for each request', async () => {
+    let asked = 0;
+    const withHeaders = requestHeaders('otlp', { headers: async () => ({ n: String(++asked) }) }, RULES);
+    expect(await withHeaders(async (headers) => headers)).toEqual({ n: '1' });
+    expect(await withHeaders(async (headers) => headers)).toEqual({ n: '2' });
+  });
+
+  test('a bearer token, fixed or asked for, becomes the header authorization', async () => {
+    expect(await sent({ bearerToken: 'abc' })).toEqual({ authorization: 'Bearer abc' });
+    expect(await sent({ headers: { a: 'b' }, bearerToken: async () => 'abc' })).toEqual({
+      a: 'b',
+      authorization: 'Bearer abc',
+    });
+  });
+
+  test('a refused credential is asked for once more, and once only', async () => {
+    const tokens = ['old', 'new', 'newest'];
+    const withHeaders = requestHeaders('otlp', { bearerToken: () => tokens.shift()! }, RULES);
+    const attempt = vi.fn(async (headers: Record<string, string>) => {
+      if (headers.authorization !== 'Bearer new') throw refused;
+    });
+    await withHeaders(attempt);
+    expect(attempt).toHaveBeenCalledTimes(2);
+    attempt.mockClear();
+    await expect(requestHeaders('otlp', { bearerToken: () => 'old' }, RULES)(attempt)).rejects.toBe(refused);
+    expect(attempt).toHaveBeenCalledTimes(2);
+  });
+
+  test('fixed credentials are not tried twice, nor other failures', async () => {
+    const attempt = vi.fn(async () => Promise.reject(refused));
+    await expect(requestHeaders('otlp', { bearerToken: 'x' }, RULES)(attempt)).rejects.toBe(refused);
+    const down = new ExportError('UNAVAILABLE', 'down');
+    const failing = vi.fn(async () => Promise.reject(down));
+    await expect(requestHeaders('otlp', { headers: () => ({}) }, RULES)(failing)).rejects.toBe(down);
+    expect([attempt.mock.calls.length, failing.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  test.each([
+    ['that throws', () => Promise.reject(new Error('token service is down'))],
+    ['that gives no object', () => 7 as never],
+    ['that gives a value which cannot be sent', () => ({ a: 'b\nc' })],
+  ])('[7.10] a function %s fails the request, which may be tried again', async (_, headers) => {
+    await expect(sent({ headers })).rejects.toMatchObject({ code: 'UNAUTHENTICATED', retryable: true });
+  });
+
+  test.each([
+    [{ headers: 7 }],
+    [{ headers: ['a=b'] }],
+    [{ headers: { 'a b': 'secret' } }],
+    [{ headers: { '': 'secret' } }],
+    [{ headers: { a: 'secret\r\nb: c' } }],
+    [{ headers: { a: undefined } }],
+    [{ bearerToken: '' }],
+    [{ bearerToken: 'secret token' }],
+    [{ bearerToken: 7 }],
+  ])('%j is a ConfigError that shows no value', (options) => {
+    const make = () => requestHeaders('otlp', options as never, RULES);
+    expect(make).toThrow(ConfigError);
+    expect(make).not.toThrow(/secret/);
+  });
+});
