@@ -3,6 +3,7 @@ import { bounded } from '../data/bounded.ts';
 import { exportTo } from '../data/export-to.ts';
 import { exporterName, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
+import { Resumable } from './resumable.ts';
 
 /** For exporters that may not keep time themselves; that of `createExporter`. */
 const TIMEOUT_MILLIS = 30_000;
@@ -13,26 +14,28 @@ export class WrappedExporter {
   readonly componentType: string | undefined;
   readonly #exporter: PushMetricExporter;
   readonly #timeoutMillis: number;
+  readonly #exports: Resumable;
   /** The signal of the export that the exporter has not answered yet. */
   #open: AbortSignal | undefined;
   readonly #waiting = new Set<() => void>();
-  readonly #deliveredLate = new WeakSet<MetricBatch>();
 
   constructor(exporter: PushMetricExporter) {
     const name = exporterName(exporter);
     const className = exporter.constructor?.name;
-    this.name = name ?? (className && className !== 'Object' ? className : 'an exporter without a name');
-    this.componentType = exporter.componentType ?? (name === undefined ? className : undefined);
+    const makersName = className === 'Object' ? undefined : className;
+    this.name = name ?? makersName ?? 'an exporter without a name';
+    this.componentType = exporter.componentType ?? (name === undefined ? makersName : undefined);
     this.#exporter = exporter;
     this.#timeoutMillis = name === undefined ? TIMEOUT_MILLIS : 0;
+    this.#exports = new Resumable((batch, signal) => exportTo(exporter, batch, signal));
   }
 
-  /** Whether an export that was given up on has not been answered. Exports have to wait for it. */
+  /** Whether an export that was given up on has not been answered. Further ones have to wait for the answer. */
   get isStuck(): boolean {
     return this.#open?.aborted ?? false;
   }
 
-  /** A batch that was given up on and delivered all the same is not sent again. */
+  /** Of a batch that was given up on and delivered all the same, wholly or in part, only what is owed is sent again. */
   export(batch: MetricBatch, signal: AbortSignal): Promise<void> {
     if (this.#timeoutMillis === 0) return this.#send(batch, signal);
     return bounded(
@@ -43,28 +46,26 @@ export class WrappedExporter {
     );
   }
 
-  /** Whether a batch that was given up on was delivered all the same; waits for the answer, however long it takes. */
-  async wasDelivered(batch: MetricBatch): Promise<boolean> {
+  /** What is owed of a batch that was given up on. Waits for the exporter's answer, however long it takes. */
+  async owedAfterAll(batch: MetricBatch): Promise<MetricBatch> {
     while (this.#open !== undefined) await this.#answered();
-    return this.#deliveredLate.delete(batch);
+    return this.#exports.takeOwed(batch);
   }
 
   forceFlush(): Promise<void> {
-    return bounded(`flush of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.forceFlush?.());
+    return bounded(`flush of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.forceFlush());
   }
 
   shutdown(): Promise<void> {
-    return bounded(`shutdown of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.shutdown?.());
+    return bounded(`shutdown of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.shutdown());
   }
 
   async #send(batch: MetricBatch, signal: AbortSignal): Promise<void> {
     while (this.#open !== undefined) await this.#answered(signal);
-    if (this.#deliveredLate.delete(batch)) return;
     signal.throwIfAborted();
     this.#open = signal;
     try {
-      await exportTo(this.#exporter, batch, signal);
-      if (signal.aborted) this.#deliveredLate.add(batch);
+      await this.#exports.export(batch, signal);
     } finally {
       this.#open = undefined;
       for (const wake of this.#waiting) wake();
