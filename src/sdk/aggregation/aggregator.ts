@@ -29,3 +29,9 @@ export function resized(column: Float64Array, length: number): Float64Array<Arra
   copy.set(column);
   return copy;
 }
+
+export function resizedInts(column: Int32Array, length: number): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(length);
+  copy.set(column);
+  return copy;
+}

@@ -30,6 +30,7 @@ function histogram(values: readonly number[], options: { maxSize?: number; maxSc
     recordMinMax: true,
     ...options,
   });
+  aggregator.resize(1);
   aggregator.reset(0);
   for (const value of values) aggregator.record(0, value);
   return collected(aggregator, 1)[0]!;
@@ -153,6 +154,7 @@ describe('ExponentialHistogramAggregator', () => {
       recordSum: true,
       recordMinMax: true,
     });
+    aggregator.resize(2);
     for (const row of [0, 1]) aggregator.reset(row);
     aggregator.record(0, 1);
     aggregator.record(1, 2);

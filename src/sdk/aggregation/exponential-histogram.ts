@@ -1,12 +1,12 @@
 // Base-2 exponential histogram: buckets (base^i, base^(i+1)] with base = 2^(2^-scale), as fine as `maxSize` buckets per
 // sign allow (OTel metrics SDK, "Base2 Exponential Bucket Histogram Aggregation", and data model).
 import {
-  type ExponentialBuckets as BucketColumns,
+  type ExponentialColumns,
   exponentialHistogramColumns,
   type PointColumns,
 } from '../../data/metric-batch.ts';
 import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
-import type { Aggregator } from './aggregator.ts';
+import { type Aggregator, resized, resizedInts } from './aggregator.ts';
 import { ExponentialBuckets } from './exponential-buckets.ts';
 import { bucketIndex } from './exponential-index.ts';
 
@@ -22,67 +22,79 @@ export interface ExponentialHistogramOptions {
   recordMinMax: boolean;
 }
 
-class Series {
-  scale = 0;
-  count = 0;
-  zeroCount = 0;
-  sum = 0;
-  min = Number.POSITIVE_INFINITY;
-  max = Number.NEGATIVE_INFINITY;
-  readonly positive = new ExponentialBuckets();
-  readonly negative = new ExponentialBuckets();
+// A series is one run of numbers, so that a measurement touches neighbouring cache lines:
+const SUM = 0;
+const MIN = 1;
+const MAX = 2;
+const COUNT = 3;
+const ZEROS = 4;
+const STRIDE = 5;
 
-  clear(scale: number): void {
-    this.scale = scale;
-    this.count = 0;
-    this.zeroCount = 0;
-    this.sum = 0;
-    this.min = Number.POSITIVE_INFINITY;
-    this.max = Number.NEGATIVE_INFINITY;
-    this.positive.clear();
-    this.negative.clear();
-  }
-}
+type Columns = Pick<ExponentialColumns, 'counts' | 'sums' | 'mins' | 'maxs' | 'zeroCounts' | 'scales'>;
 
 export class ExponentialHistogramAggregator implements Aggregator {
   readonly #options: ExponentialHistogramOptions;
-  /** By row. Those of rows that ended wait for the next series, so that their buckets need not grow again. */
-  readonly #series: Series[] = [];
+  #data = new Float64Array(0);
+  #scales = new Int32Array(0);
+  readonly #positive = new ExponentialBuckets();
+  readonly #negative = new ExponentialBuckets();
 
   constructor(options: ExponentialHistogramOptions) {
     this.#options = options;
   }
 
-  resize(): void {}
+  resize(capacity: number): void {
+    this.#data = resized(this.#data, capacity * STRIDE);
+    this.#scales = resizedInts(this.#scales, capacity);
+    this.#positive.resize(capacity);
+    this.#negative.resize(capacity);
+  }
 
   reset(row: number): void {
-    (this.#series[row] ??= new Series()).clear(this.#options.maxScale);
+    const start = row * STRIDE;
+    this.#data[start + SUM] = 0;
+    this.#data[start + MIN] = Number.POSITIVE_INFINITY;
+    this.#data[start + MAX] = Number.NEGATIVE_INFINITY;
+    this.#data[start + COUNT] = 0;
+    this.#data[start + ZEROS] = 0;
+    this.#scales[row] = this.#options.maxScale;
+    this.#positive.clear(row);
+    this.#negative.clear(row);
   }
 
   move(from: number, to: number): void {
-    const ended = this.#series[to]!;
-    this.#series[to] = this.#series[from]!;
-    this.#series[from] = ended;
+    this.#data.copyWithin(to * STRIDE, from * STRIDE, (from + 1) * STRIDE);
+    this.#scales[to] = this.#scales[from]!;
+    // The ring of the row that ended waits for the next series.
+    this.#positive.swap(from, to);
+    this.#negative.swap(from, to);
   }
 
   record(row: number, value: number): void {
-    const series = this.#series[row]!;
-    series.count++;
-    series.sum += value;
-    if (value < series.min) series.min = value;
-    if (value > series.max) series.max = value;
-    if (value === 0) series.zeroCount++;
-    else this.#count(series, value > 0 ? series.positive : series.negative, Math.abs(value));
+    const data = this.#data;
+    const start = row * STRIDE;
+    data[start + COUNT]!++;
+    data[start + SUM]! += value;
+    if (value < data[start + MIN]!) data[start + MIN] = value;
+    if (value > data[start + MAX]!) data[start + MAX] = value;
+    if (value > 0) this.#count(row, this.#positive, value);
+    else if (value < 0) this.#count(row, this.#negative, -value);
+    else data[start + ZEROS]!++;
   }
 
-  #count(series: Series, buckets: ExponentialBuckets, magnitude: number): void {
-    const index = bucketIndex(magnitude, series.scale);
-    if (index >= buckets.low && index <= buckets.high) {
-      buckets.increment(index);
-      return;
+  #count(row: number, buckets: ExponentialBuckets, magnitude: number): void {
+    const index = bucketIndex(magnitude, this.#scales[row]!);
+    if (!buckets.incrementUsed(row, index)) this.#widen(row, buckets, index);
+  }
+
+  #widen(row: number, buckets: ExponentialBuckets, index: number): void {
+    const length = buckets.lengthOf(row);
+    let low = index;
+    let high = index;
+    if (length > 0) {
+      low = Math.min(buckets.lowOf(row), index);
+      high = Math.max(buckets.lowOf(row) + length - 1, index);
     }
-    let low = buckets.length === 0 ? index : Math.min(buckets.low, index);
-    let high = buckets.length === 0 ? index : Math.max(buckets.high, index);
     let shift = 0;
     // Ends at scale -10 at the latest, where two buckets hold every number.
     while (high - low >= this.#options.maxSize) {
@@ -91,11 +103,11 @@ export class ExponentialHistogramAggregator implements Aggregator {
       shift++;
     }
     if (shift > 0) {
-      series.positive.downscale(shift);
-      series.negative.downscale(shift);
-      series.scale -= shift;
+      this.#positive.downscale(row, shift);
+      this.#negative.downscale(row, shift);
+      this.#scales[row]! -= shift;
     }
-    buckets.increment(index >> shift);
+    buckets.increment(row, index >> shift);
   }
 
   createReservoir(): ExemplarReservoir {
@@ -103,29 +115,37 @@ export class ExponentialHistogramAggregator implements Aggregator {
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {
-    const { recordSum, recordMinMax } = this.#options;
-    const series =
-      rows === undefined
-        ? this.#series.slice(0, points.length)
-        : Array.from(rows, (row) => this.#series[row]!);
+    const { length } = points;
+    const columns = {
+      counts: new Float64Array(length),
+      sums: new Float64Array(length),
+      mins: new Float64Array(length),
+      maxs: new Float64Array(length),
+      zeroCounts: new Float64Array(length),
+      scales: new Int32Array(length),
+    };
+    for (let i = 0; i < length; i++) this.#copy(rows === undefined ? i : rows[i]!, i, columns);
+    if (!this.#options.recordSum) columns.sums.fill(Number.NaN);
     return exponentialHistogramColumns({
       ...points,
-      scales: Int32Array.from(series, (one) => one.scale),
-      counts: Float64Array.from(series, (one) => one.count),
-      zeroCounts: Float64Array.from(series, (one) => one.zeroCount),
-      sums: Float64Array.from(series, (one) => (recordSum ? one.sum : Number.NaN)),
-      mins: Float64Array.from(series, (one) => (recordMinMax && one.count > 0 ? one.min : Number.NaN)),
-      maxs: Float64Array.from(series, (one) => (recordMinMax && one.count > 0 ? one.max : Number.NaN)),
-      positive: bucketColumns(series.map((one) => one.positive)),
-      negative: bucketColumns(series.map((one) => one.negative)),
+      ...columns,
+      positive: this.#positive.collect(length, rows),
+      negative: this.#negative.collect(length, rows),
     });
   }
-}
 
-function bucketColumns(all: readonly ExponentialBuckets[]): BucketColumns {
-  const starts = new Uint32Array(all.length + 1);
-  all.forEach((buckets, i) => void (starts[i + 1] = starts[i]! + buckets.length));
-  const counts = new Float64Array(starts[all.length]!);
-  for (const [i, buckets] of all.entries()) buckets.copyTo(counts, starts[i]!);
-  return { offsets: Int32Array.from(all, (buckets) => buckets.low), starts, counts };
+  /** Nothing but the buckets. A function of its own; see the explicit-bucket histogram. */
+  #copy(row: number, to: number, { counts, sums, mins, maxs, zeroCounts, scales }: Columns): void {
+    const data = this.#data;
+    const start = row * STRIDE;
+    const count = data[start + COUNT]!;
+    // A bound series that nothing was recorded to has neither.
+    const isKnown = count > 0 && this.#options.recordMinMax;
+    counts[to] = count;
+    zeroCounts[to] = data[start + ZEROS]!;
+    sums[to] = data[start + SUM]!;
+    mins[to] = isKnown ? data[start + MIN]! : Number.NaN;
+    maxs[to] = isKnown ? data[start + MAX]! : Number.NaN;
+    scales[to] = this.#scales[row]!;
+  }
 }
