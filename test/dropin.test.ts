@@ -42,6 +42,6 @@ test('what a caller waits for too long rejects with a TimeoutError', async () =>
       })(),
     ],
   });
-  const error = await provider.forceFlush({ timeoutMillis: 1 }).catch((error: AggregateError) => error);
-  expect(error).toMatchObject({ errors: [expect.any(TimeoutError)] });
+  const error = await provider.forceFlush({ timeoutMillis: 1 }).catch((error: unknown) => error);
+  expect(error).toBeInstanceOf(TimeoutError);
 });

@@ -3,6 +3,14 @@
 import type * as api from '@opentelemetry/api';
 import type { Attributes, MeterOptions } from '@opentelemetry/api';
 import { bounded } from '../data/bounded.ts';
+import {
+  A_BOOLEAN,
+  aList,
+  checkedOptions,
+  hasMethods,
+  isObject,
+  type OptionChecks,
+} from '../data/checked-options.ts';
 import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
@@ -15,7 +23,7 @@ import { Meter } from './meter.ts';
 import { Callbacks } from './observables.ts';
 import { Pipeline } from './pipeline.ts';
 import { selfMetrics as createSelfMetrics, SELF_SCOPE } from './self-metrics.ts';
-import { checkPositive, type ViewOptions, view } from './view.ts';
+import { MILLIS_ABOVE_0, type ViewOptions, view } from './view.ts';
 
 export interface MeterProviderOptions {
   /**
@@ -43,9 +51,31 @@ export interface MeterProviderOptions {
    * tests do not see it. `docs/self-metrics.md` lists the metrics.
    */
   selfMetrics?: boolean;
+  /** The official SDK's name for `selfMetrics`, which wins. There the default is false. */
+  sdkMetricsEnabled?: boolean;
   /** Each gets its own view of every instrument, with its own temporality and limits. Default: none. */
   readers?: IMetricReader[];
 }
+
+const CHECKS: OptionChecks<MeterProviderOptions> = {
+  resource: {
+    holds: (value) => isObject(value) && isObject(value.attributes),
+    remedy: "a resource, such as resourceFromAttributes({ 'service.name': 'orders' })",
+  },
+  // What each holds is checked by `view`.
+  views: aList({ holds: isObject, remedy: "a View, such as { instrumentName: 'http.*', … }" }),
+  exemplarFilter: {
+    holds: (value) => EXEMPLAR_FILTERS.includes(value as ExemplarFilter),
+    remedy: `one of ${EXEMPLAR_FILTERS.join(', ')}`,
+  },
+  gaugeIdleTimeoutMillis: MILLIS_ABOVE_0,
+  selfMetrics: A_BOOLEAN,
+  sdkMetricsEnabled: A_BOOLEAN,
+  readers: aList({
+    holds: (value) => hasMethods(value, 'setMetricProducer', 'collect', 'forceFlush', 'shutdown'),
+    remedy: 'a reader, such as new PeriodicExportingMetricReader({ exporter })',
+  }),
+};
 
 /** How long `forceFlush` and `shutdown` may take when the caller does not say. */
 const DEFAULT_TIMEOUT_MILLIS = 30_000;
@@ -58,28 +88,30 @@ export class MeterProvider implements api.MeterProvider {
   readonly #exemplarFilter: ExemplarFilter;
   #shutdown: Promise<void> | undefined;
 
-  /** @throws ConfigError when an option cannot work; Error when a reader already belongs to a provider */
-  constructor(options: MeterProviderOptions = {}) {
-    const resource = options.resource ?? defaultResource();
-    const { exemplarFilter = 'trace_based' } = options;
-    if (!EXEMPLAR_FILTERS.includes(exemplarFilter)) {
-      throw new ConfigError(
-        `exemplarFilter is ${String(exemplarFilter)}; use one of ${EXEMPLAR_FILTERS.join(', ')}`,
-      );
-    }
-    this.#exemplarFilter = exemplarFilter;
-    checkPositive('gaugeIdleTimeoutMillis', options.gaugeIdleTimeoutMillis);
+  /** @throws ConfigError when an option cannot work, such as a reader that belongs to another provider */
+  constructor(given: MeterProviderOptions = {}) {
+    const options = checkedOptions('a MeterProvider', given, CHECKS);
+    this.#exemplarFilter = options.exemplarFilter ?? 'trace_based';
     const shared = {
-      resource,
+      resource: options.resource ?? defaultResource(),
       interner: this.#interner,
-      views: (options.views ?? []).map(view),
+      views: (options.views ?? []).map((one, i) => view(one, `views[${i}]`)),
       gaugeIdleTimeoutMillis: options.gaugeIdleTimeoutMillis,
     };
     this.#readers = [...(options.readers ?? [])];
-    const isSelfMeasured = options.selfMetrics !== false && this.#readers.some(wantsSelfMetrics);
+    const isOn = options.selfMetrics ?? options.sdkMetricsEnabled ?? true;
+    const isSelfMeasured = isOn && this.#readers.some(wantsSelfMetrics);
     const selfMetrics = isSelfMeasured ? createSelfMetrics(() => this.#selfMeter()) : undefined;
     this.#pipelines = this.#readers.map((reader, i) => new Pipeline(i, reader, { ...shared, selfMetrics }));
-    this.#readers.forEach((reader, i) => void reader.setMetricProducer(this.#pipelines[i]!));
+    this.#readers.forEach((reader, i) => {
+      try {
+        reader.setMetricProducer(this.#pipelines[i]!);
+      } catch (error) {
+        throw new ConfigError(`readers[${i}] of a MeterProvider cannot be used: ${textOf(error)}`, {
+          cause: error,
+        });
+      }
+    });
   }
 
   /**
@@ -144,7 +176,7 @@ export class MeterProvider implements api.MeterProvider {
   /**
    * Has every reader export what was recorded so far.
    *
-   * @throws AggregateError with the error of each reader that failed, once all have ended
+   * @throws the error of the reader that failed, or an AggregateError with those of several, once all have ended
    */
   async forceFlush(options: ReaderCallOptions = {}): Promise<void> {
     if (this.#shutdown) {
@@ -158,7 +190,7 @@ export class MeterProvider implements api.MeterProvider {
    * Has every reader export for the last time and free its resources. Only the first call does anything; later ones
    * return its result.
    *
-   * @throws AggregateError with the error of each reader that failed, once all have ended
+   * @throws the error of the reader that failed, or an AggregateError with those of several, once all have ended
    */
   shutdown(options: ReaderCallOptions = {}): Promise<void> {
     this.#shutdown ??= this.#each('shutdown', options).finally(() => {
@@ -186,7 +218,8 @@ export class MeterProvider implements api.MeterProvider {
       ),
     );
     const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
-    if (errors.length > 0) {
+    if (errors.length === 1) throw errors[0];
+    if (errors.length > 1) {
       throw new AggregateError(errors, `${call} failed: ${errors.map(textOf).join('; ')}`);
     }
   }

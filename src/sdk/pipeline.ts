@@ -1,6 +1,7 @@
 // A reader's side of a provider: its own streams of every instrument, and their collection.
-import { type AggregationOption, AggregationType } from '../data/aggregation-option.ts';
-import { report } from '../data/diagnostics.ts';
+import { type AggregationOption, AggregationType, aggregationProblem } from '../data/aggregation-option.ts';
+import { A_COUNT, shown } from '../data/checked-options.ts';
+import { report, textOf } from '../data/diagnostics.ts';
 import { MetricBatch, type ScopeColumns } from '../data/metric-batch.ts';
 import {
   AggregationTemporality,
@@ -17,12 +18,7 @@ import {
   type SelfMetrics,
 } from '../data/reader.ts';
 import { awaitAttributes, type Resource } from '../data/resource.ts';
-import {
-  aggregationProblem,
-  chooseAggregator,
-  defaultAggregation,
-  isCompatible,
-} from './aggregation/choose-aggregator.ts';
+import { chooseAggregator, defaultAggregation, isCompatible } from './aggregation/choose-aggregator.ts';
 import { advisedFilter } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { reportCardinality } from './cardinality-report.ts';
@@ -120,7 +116,7 @@ export class Pipeline implements MetricProducer {
     const { type, advice } = instrument;
     const { interner, gaugeIdleTimeoutMillis } = this.#state;
     const { CUMULATIVE } = AggregationTemporality;
-    const temporality = this.#select('selectAggregationTemporality', type, CUMULATIVE);
+    const temporality = this.#select('selectAggregationTemporality', type, CUMULATIVE, temporalityProblem);
     const aggregation = this.#aggregation(instrument, view);
     const aggregator = chooseAggregator(instrument, aggregation, temporality);
     if (aggregator === undefined) return undefined;
@@ -131,7 +127,8 @@ export class Pipeline implements MetricProducer {
       valueType: instrument.valueType,
     };
     const limit =
-      view?.cardinalityLimit ?? this.#select('selectCardinalityLimit', type, DEFAULT_CARDINALITY_LIMIT);
+      view?.cardinalityLimit ??
+      this.#select('selectCardinalityLimit', type, DEFAULT_CARDINALITY_LIMIT, limitProblem);
     const createReservoir = view?.exemplarReservoir;
     let isReported = false;
     const table = new SeriesTable(aggregator, interner, {
@@ -161,38 +158,46 @@ export class Pipeline implements MetricProducer {
     const byKind = defaultAggregation(instrument);
     let option = view?.aggregation;
     if (option === undefined) {
-      const readers = this.#select('selectAggregation', instrument.type, byKind);
+      const readers = this.#select('selectAggregation', instrument.type, byKind, aggregationProblem);
       option = this.#isUsable(readers, instrument) ? readers : byKind;
     }
     return option.type === AggregationType.DEFAULT ? byKind : option;
   }
 
-  /** Readers of the 1.x SDK lack some selectors, and a selector of the user's may throw. */
-  #select<K extends Selector>(selector: K, type: InstrumentType, fallback: ReturnType<IMetricReader[K]>) {
+  /** Readers of the 1.x SDK lack some selectors, and a selector of the user's may throw or give anything. */
+  #select<K extends Selector>(
+    selector: K,
+    type: InstrumentType,
+    fallback: ReturnType<IMetricReader[K]>,
+    problemOf: (value: unknown) => string | undefined,
+  ): ReturnType<IMetricReader[K]> {
+    let problem: string | undefined;
+    let cause: unknown;
     try {
-      return (this.#reader[selector]?.(type) as ReturnType<IMetricReader[K]> | undefined) ?? fallback;
+      const selected = (this.#reader[selector]?.(type) ?? fallback) as ReturnType<IMetricReader[K]>;
+      problem = problemOf(selected);
+      if (problem === undefined) return selected;
     } catch (error) {
-      report(
-        'error',
-        `reader-${selector}`,
-        `${selector} of a reader failed for ${type}; using the default`,
-        error,
-      );
-      return fallback;
+      problem = textOf(error);
+      cause = error;
     }
+    report(
+      'error',
+      `reader-${selector}:${this.#index}`,
+      `${selector} of readers[${this.#index}] failed for ${type}: ${problem}. The default is used`,
+      ...(cause === undefined ? [] : [cause]),
+    );
+    return fallback;
   }
 
   /** A setting that would be wrong for the instrument is reported and ignored (OTel metrics SDK, "Measurement processing"). */
   #isUsable(option: AggregationOption | undefined, instrument: InstrumentDescriptor): boolean {
-    if (option === undefined) return true;
-    const problem = isCompatible(instrument, option)
-      ? aggregationProblem(option)
-      : `a ${instrument.type} cannot be aggregated as ${AggregationType[option.type]}`;
-    if (problem === undefined) return true;
+    if (option === undefined || isCompatible(instrument, option)) return true;
     report(
       'warn',
       `aggregation:${instrument.name}`,
-      `instrument ${instrument.name}: ${problem}; the setting is ignored for this instrument`,
+      `instrument ${instrument.name}: a ${instrument.type} cannot be aggregated as ${AggregationType[option.type]}; ` +
+        'the setting is ignored for this instrument',
     );
     return false;
   }
@@ -239,4 +244,13 @@ export class Pipeline implements MetricProducer {
     if (scopes.length > 0) for (const [scope, streams] of all) if (scope.isSelf) add(scope, streams);
     return new MetricBatch(this.#state.resource, scopes);
   }
+}
+
+function temporalityProblem(value: unknown): string | undefined {
+  if (value === AggregationTemporality.DELTA || value === AggregationTemporality.CUMULATIVE) return undefined;
+  return `it gave ${shown(value)}; use a member of AggregationTemporality`;
+}
+
+function limitProblem(value: unknown): string | undefined {
+  return A_COUNT.holds(value) ? undefined : `it gave ${shown(value)}; use ${A_COUNT.remedy}`;
 }

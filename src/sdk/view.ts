@@ -1,7 +1,18 @@
 // Views: which instruments a View is for, and what it makes of them (OTel metrics SDK, "View").
-import type { AggregationOption } from '../data/aggregation-option.ts';
+import { type AggregationOption, aggregationProblem } from '../data/aggregation-option.ts';
+import {
+  A_COUNT,
+  A_TEXT,
+  aFunction,
+  aList,
+  checkedOptions,
+  hasMethods,
+  isObject,
+  type OptionCheck,
+  type OptionChecks,
+} from '../data/checked-options.ts';
 import { ConfigError } from '../data/errors.ts';
-import type { InstrumentationScope, InstrumentType } from '../data/metric-data.ts';
+import { type InstrumentationScope, InstrumentType } from '../data/metric-data.ts';
 import { type AttributeFilter, attributeFilter, type IAttributesProcessor } from './attribute-filter.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
@@ -54,29 +65,59 @@ export interface View {
   matches(instrument: InstrumentDescriptor, scope: InstrumentationScope): boolean;
 }
 
-/** @throws ConfigError when the View cannot work */
-export function view(options: ViewOptions): View {
+/** Of options that say for how long. */
+export const MILLIS_ABOVE_0: OptionCheck = {
+  holds: (value) => Number.isFinite(value) && (value as number) > 0,
+  remedy: 'a number above 0',
+};
+
+const INSTRUMENT_TYPES: readonly unknown[] = Object.values(InstrumentType);
+
+const CHECKS: OptionChecks<ViewOptions> = {
+  instrumentName: A_TEXT,
+  instrumentType: {
+    holds: (value) => INSTRUMENT_TYPES.includes(value),
+    remedy: 'a member of InstrumentType',
+  },
+  instrumentUnit: A_TEXT,
+  meterName: A_TEXT,
+  meterVersion: A_TEXT,
+  meterSchemaUrl: A_TEXT,
+  name: A_TEXT,
+  description: A_TEXT,
+  attributesProcessors: aList({
+    holds: (value) => hasMethods(value, 'process'),
+    remedy: "an attributes processor, such as createAllowListAttributesProcessor(['http.route'])",
+  }),
+  // And what it holds is checked by aggregationProblem.
+  aggregation: { holds: isObject, remedy: 'an object, such as { type: AggregationType.SUM }' },
+  aggregationCardinalityLimit: A_COUNT,
+  exemplarReservoir: aFunction('a function that makes a reservoir'),
+  idleTimeoutMillis: MILLIS_ABOVE_0,
+};
+
+/**
+ * @param owner names the View in errors, such as `views[0]`
+ * @throws ConfigError when the View cannot work
+ */
+export function view(given: ViewOptions, owner: string): View {
+  const options = checkedOptions(owner, given, CHECKS);
   const { instrumentName, instrumentType, instrumentUnit, meterName, meterVersion, meterSchemaUrl } = options;
   const pattern = instrumentName === undefined ? undefined : wildcard(instrumentName.toLowerCase());
   if (options.name !== undefined && (instrumentName === undefined || isPattern(instrumentName))) {
     throw new ConfigError(
-      `A View names its stream ${JSON.stringify(options.name)} but selects instruments by ` +
+      `${owner} names its stream ${JSON.stringify(options.name)} but selects instruments by ` +
         `${JSON.stringify(instrumentName ?? '*')}; give it an instrumentName without wildcards`,
     );
   }
-  const { aggregationCardinalityLimit: limit } = options;
-  if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) {
-    throw new ConfigError(
-      `aggregationCardinalityLimit of a View is ${String(limit)}; use an integer above 0`,
-    );
-  }
-  checkPositive('idleTimeoutMillis of a View', options.idleTimeoutMillis);
+  const problem = options.aggregation && aggregationProblem(options.aggregation);
+  if (problem !== undefined) throw new ConfigError(`${owner}: ${problem}`);
   const equal = (wanted: unknown, actual: unknown) => wanted === undefined || wanted === actual;
   return {
     name: options.name,
     description: options.description,
     aggregation: options.aggregation,
-    cardinalityLimit: limit,
+    cardinalityLimit: options.aggregationCardinalityLimit,
     filter: attributeFilter(options.attributesProcessors ?? []),
     exemplarReservoir: options.exemplarReservoir,
     idleTimeoutMillis: options.idleTimeoutMillis,
@@ -88,10 +129,4 @@ export function view(options: ViewOptions): View {
       equal(meterVersion, scope.version) &&
       equal(meterSchemaUrl, scope.schemaUrl),
   };
-}
-
-/** @throws ConfigError when the value is given and not a finite number above 0 */
-export function checkPositive(option: string, value: number | undefined): void {
-  if (value === undefined || (Number.isFinite(value) && value > 0)) return;
-  throw new ConfigError(`${option} is ${String(value)}; use a number above 0`);
 }

@@ -2,7 +2,11 @@
 // histograms in src/sdk/aggregation/exponential-{index,histogram}.test.ts; the Prometheus side of [4.04] under [8.16].
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AggregationOption, AggregationType } from '../../src/data/aggregation-option.ts';
+import {
+  type AggregationOption,
+  type AggregationSelector,
+  AggregationType,
+} from '../../src/data/aggregation-option.ts';
 import {
   AggregationTemporality,
   DataPointType,
@@ -18,8 +22,15 @@ const { CUMULATIVE, DELTA } = AggregationTemporality;
 const EXPLICIT = AggregationType.EXPLICIT_BUCKET_HISTOGRAM;
 const EXPONENTIAL = AggregationType.EXPONENTIAL_HISTOGRAM;
 
-function setUp(aggregation?: AggregationOption, temporality = CUMULATIVE) {
-  const reader = new ManualMetricReader({ aggregationTemporalitySelector: () => temporality });
+function setUp(
+  aggregation?: AggregationOption,
+  temporality = CUMULATIVE,
+  aggregationSelector?: AggregationSelector,
+) {
+  const reader = new ManualMetricReader({
+    aggregationTemporalitySelector: () => temporality,
+    aggregationSelector,
+  });
   const provider = new MeterProvider({ readers: [reader], views: aggregation ? [{ aggregation }] : [] });
   return { reader, meter: provider.getMeter('test') };
 }
@@ -197,9 +208,11 @@ describe('aggregations', () => {
   });
 
   test.each([[[2, 1]], [[1, 1]], [[Number.NaN]], [['1']], ['no list']])(
-    '[4.08] the bounds %j are reported and ignored',
+    '[4.08] the bounds %j are refused in a View; from a reader they are reported and ignored',
     async (boundaries) => {
-      const { reader, meter } = setUp({ type: EXPLICIT, options: { boundaries: boundaries as number[] } });
+      const aggregation = { type: EXPLICIT, options: { boundaries: boundaries as number[] } } as const;
+      expect(() => setUp(aggregation)).toThrow(/^views\[0\]: boundaries are .*strictly increasing/);
+      const { reader, meter } = setUp(undefined, CUMULATIVE, () => aggregation);
       meter.createHistogram('h').record(1);
       const [[, point]] = (await pointsOf(reader)) as [[unknown, Histogram]];
       expect(point.buckets.boundaries).toHaveLength(15);
@@ -224,12 +237,17 @@ describe('aggregations', () => {
     { maxScale: 1.5 },
     { maxSize: 1 },
     { maxSize: Number.NaN },
-  ])('[4.09] the options %j are reported and ignored', async (options) => {
-    const { reader, meter } = setUp({ type: EXPONENTIAL, options });
-    meter.createHistogram('h').record(1);
-    expect((await metricsOf(reader))[0]!.dataPointType).toBe(DataPointType.HISTOGRAM);
-    expect(logs).toEqual([expect.stringMatching(/maxScale|maxSize/)]);
-  });
+  ])(
+    '[4.09] the options %j are refused in a View; from a reader they are reported and ignored',
+    async (options) => {
+      const aggregation = { type: EXPONENTIAL, options } as const;
+      expect(() => setUp(aggregation)).toThrow(/^views\[0\]: max(Scale|Size) is .*; use an integer/);
+      const { reader, meter } = setUp(undefined, CUMULATIVE, () => aggregation);
+      meter.createHistogram('h').record(1);
+      expect((await metricsOf(reader))[0]!.dataPointType).toBe(DataPointType.HISTOGRAM);
+      expect(logs).toEqual([expect.stringMatching(/maxScale|maxSize/)]);
+    },
+  );
 
   test('[4.16] the windows of a delta histogram add up to the cumulative one', async () => {
     await fc.assert(

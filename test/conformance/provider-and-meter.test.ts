@@ -152,10 +152,23 @@ describe('MeterProvider', () => {
     const provider = new MeterProvider({ readers });
     const results = await Promise.allSettled([provider.shutdown(), provider.shutdown()]);
     expect(results.map((result) => result.status === 'rejected' && result.reason.message)).toEqual([
-      'shutdown failed: locked',
-      'shutdown failed: locked',
+      'locked',
+      'locked',
     ]);
     for (const { shutdown } of [broken, fine]) expect(shutdown).toHaveBeenCalledTimes(1);
+  });
+
+  test('[1.10] of several readers that failed, the caller sees each', async () => {
+    const exporters = ['locked', 'full'].map((reason) =>
+      fakeExporter(succeed, { shutdown: vi.fn(() => Promise.reject(new Error(reason))) }),
+    );
+    const readers = exporters.map((exporter) => new PeriodicExportingMetricReader({ exporter }));
+    const error: unknown = await new MeterProvider({ readers }).shutdown().catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(AggregateError);
+    expect(error).toMatchObject({
+      message: 'shutdown failed: locked; full',
+      errors: [{ message: 'locked' }, { message: 'full' }],
+    });
   });
 
   test('[1.11][1.32] after shutdown nothing is recorded, exported, checked or kept', async () => {

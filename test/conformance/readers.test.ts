@@ -454,7 +454,7 @@ describe('PeriodicExportingMetricReader', () => {
 
     test.each([0, -1, 1.5, Number.NaN, '10'])('%s is refused with the remedy', (maxExportBatchSize) => {
       expect(() => setUp(recording(), { maxExportBatchSize: maxExportBatchSize as number })).toThrow(
-        `maxExportBatchSize is ${maxExportBatchSize}; use an integer above 0`,
+        /^maxExportBatchSize of a PeriodicExportingMetricReader is \S+; use an integer above 0, or Infinity$/,
       );
     });
   });

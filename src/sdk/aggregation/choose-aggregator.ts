@@ -1,6 +1,5 @@
 // From an aggregation option and an instrument kind to the aggregator.
 import { type AggregationOption, AggregationType } from '../../data/aggregation-option.ts';
-import { textOf } from '../../data/diagnostics.ts';
 import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
 import type { InstrumentDescriptor } from '../instrument-descriptor.ts';
 import type { Aggregator } from './aggregator.ts';
@@ -91,27 +90,4 @@ export function isCompatible({ type }: InstrumentDescriptor, option: Aggregation
 /** An infinite bound says what is so without it: the first bucket has no lower end, the last no upper. */
 function finite(boundaries: readonly number[]): number[] {
   return boundaries.filter((boundary) => Number.isFinite(boundary));
-}
-
-function isIncreasing(boundary: unknown, i: number, all: readonly unknown[]): boolean {
-  if (typeof boundary !== 'number' || Number.isNaN(boundary)) return false;
-  return i === 0 || boundary > (all[i - 1] as number);
-}
-
-/** Why an option of an aggregation cannot work, or undefined. */
-export function aggregationProblem(option: AggregationOption): string | undefined {
-  if (option.type === AggregationType.EXPLICIT_BUCKET_HISTOGRAM) {
-    const boundaries: unknown = option.options?.boundaries ?? [];
-    if (!Array.isArray(boundaries) || !boundaries.every(isIncreasing))
-      return `boundaries are ${textOf(boundaries)}; use an array of numbers in strictly increasing order`;
-  }
-  if (option.type === AggregationType.EXPONENTIAL_HISTOGRAM) {
-    const { maxSize = DEFAULT_MAX_SIZE, maxScale = DEFAULT_MAX_SCALE } = option.options ?? {};
-    if (!Number.isInteger(maxSize) || maxSize < 2)
-      return `maxSize is ${maxSize}; use an integer of at least 2`;
-    if (!Number.isInteger(maxScale) || maxScale < -10 || maxScale > 20) {
-      return `maxScale is ${maxScale}; use an integer from -10 to 20`;
-    }
-  }
-  return undefined;
 }

@@ -7,7 +7,15 @@ import {
   AggregationType,
 } from '../../data/aggregation-option.ts';
 import { bounded } from '../../data/bounded.ts';
-import { ExportError } from '../../data/errors.ts';
+import {
+  A_BOOLEAN,
+  aFunction,
+  aList,
+  checkedOptions,
+  hasMethods,
+  type OptionChecks,
+} from '../../data/checked-options.ts';
+import { ConfigError, ExportError } from '../../data/errors.ts';
 import { MetricBatch, type ScopeColumns } from '../../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
 import {
@@ -35,7 +43,31 @@ export interface MetricReaderOptions {
   metricProducers?: MetricProducer[];
   /** Whether the provider's metrics about itself are collected too. Default false: they would surprise tests. */
   selfMetrics?: boolean;
+  /**
+   * `otel.component.type` in the provider's metrics about itself, under the official SDK's name. Default: the name of the class, or
+   * what a class of ours calls itself.
+   */
+  otelComponentType?: string;
 }
+
+const A_SELECTOR = aFunction('a function of the instrument type');
+
+export const METRIC_PRODUCERS = aList({
+  holds: (value) => hasMethods(value, 'collect'),
+  remedy: 'a metric producer, which has the method collect',
+});
+
+export const METRIC_READER_OPTIONS: OptionChecks<MetricReaderOptions> = {
+  aggregationSelector: A_SELECTOR,
+  aggregationTemporalitySelector: A_SELECTOR,
+  cardinalitySelector: A_SELECTOR,
+  metricProducers: METRIC_PRODUCERS,
+  selfMetrics: A_BOOLEAN,
+  otelComponentType: {
+    holds: (value) => typeof value === 'string' && value !== '',
+    remedy: 'a text that is not empty',
+  },
+};
 
 export abstract class MetricReader implements IMetricReader {
   readonly componentType?: string;
@@ -46,15 +78,21 @@ export abstract class MetricReader implements IMetricReader {
   #shutdown: Promise<void> | undefined;
   #isClosed = false;
 
+  /**
+   * @param options may have others beside those of every reader, for a class that extends this one
+   * @throws ConfigError when one of them cannot work
+   */
   constructor(options: MetricReaderOptions = {}) {
-    this.#options = options;
-    this.receivesSelfMetrics = options.selfMetrics ?? false;
+    const owner = `a ${new.target.name || 'MetricReader'}`;
+    this.#options = checkedOptions(owner, options, METRIC_READER_OPTIONS, true);
+    this.receivesSelfMetrics = this.#options.selfMetrics ?? false;
+    this.componentType = this.#options.otelComponentType;
   }
 
-  /** @throws Error when the reader already belongs to a provider */
+  /** @throws ConfigError when the reader already belongs to a provider */
   setMetricProducer(producer: MetricProducer): void {
     if (this.#producer !== undefined) {
-      throw new Error('A reader belongs to one MeterProvider only; make a reader for each provider.');
+      throw new ConfigError('A reader belongs to one MeterProvider only; make a reader for each provider.');
     }
     this.#producer = producer;
     this.#self = producer.selfMetrics?.component(this);

@@ -1,16 +1,26 @@
 // Collects and exports at an interval, on forceFlush and on shutdown.
 import { context, createContextKey } from '@opentelemetry/api';
 import { bounded, MAX_TIMER_MILLIS } from '../../data/bounded.ts';
+import {
+  A_BOOLEAN,
+  A_COUNT,
+  checkedOptions,
+  hasMethods,
+  isObject,
+  type OptionCheck,
+  type OptionChecks,
+} from '../../data/checked-options.ts';
 import { report, textOf } from '../../data/diagnostics.ts';
-import { ConfigError, ExportError } from '../../data/errors.ts';
+import { ExportError } from '../../data/errors.ts';
 import { type ExportResult, ExportResultCode, type PushMetricExporter } from '../../data/exporter.ts';
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
-import { AggregationTemporality, InstrumentType } from '../../data/metric-data.ts';
-import { type ComponentMetrics, DEFAULT_CARDINALITY_LIMIT, type MetricProducer } from '../../data/reader.ts';
+import type { ComponentMetrics, MetricProducer } from '../../data/reader.ts';
 import { sliceBatch } from '../../data/slice-batch.ts';
 import { toBatch } from '../../data/to-batch.ts';
-import { MetricReader } from './metric-reader.ts';
+import { type CardinalityLimits, cardinalitySelector } from './cardinality-limits.ts';
+import { DeltaBacklog } from './delta-backlog.ts';
+import { METRIC_PRODUCERS, MetricReader } from './metric-reader.ts';
 
 export interface PeriodicExportingMetricReaderOptions {
   exporter: PushMetricExporter;
@@ -37,18 +47,35 @@ export interface PeriodicExportingMetricReaderOptions {
    */
   selfMetrics?: boolean;
   /** Series per stream, by instrument kind; `default` for the kinds not named. Default 2000. */
-  cardinalityLimits?: Partial<Record<'default' | keyof typeof LIMIT_KEYS, number>>;
+  cardinalityLimits?: CardinalityLimits;
 }
 
-const LIMIT_KEYS = {
-  counter: InstrumentType.COUNTER,
-  gauge: InstrumentType.GAUGE,
-  histogram: InstrumentType.HISTOGRAM,
-  upDownCounter: InstrumentType.UP_DOWN_COUNTER,
-  observableCounter: InstrumentType.OBSERVABLE_COUNTER,
-  observableGauge: InstrumentType.OBSERVABLE_GAUGE,
-  observableUpDownCounter: InstrumentType.OBSERVABLE_UP_DOWN_COUNTER,
-} as const;
+const millis = (min: number): OptionCheck => ({
+  holds: (value) => typeof value === 'number' && value >= min && value <= MAX_TIMER_MILLIS,
+  remedy: `a number of milliseconds from ${min} to ${MAX_TIMER_MILLIS}`,
+});
+
+const CHECKS: OptionChecks<PeriodicExportingMetricReaderOptions> = {
+  exporter: {
+    holds: (value) =>
+      isObject(value) &&
+      hasMethods(value, 'export', 'forceFlush', 'shutdown') &&
+      [value.selectAggregation, value.selectAggregationTemporality].every(isFunctionOrNone),
+    remedy:
+      'an exporter, with the methods export, forceFlush and shutdown; selectAggregation and selectAggregationTemporality are functions, or not there',
+    required: true,
+  },
+  exportIntervalMillis: millis(1),
+  exportTimeoutMillis: millis(0),
+  maxExportBatchSize: {
+    holds: (value) => value === Number.POSITIVE_INFINITY || A_COUNT.holds(value),
+    remedy: 'an integer above 0, or Infinity',
+  },
+  metricProducers: METRIC_PRODUCERS,
+  selfMetrics: A_BOOLEAN,
+  // Its items are checked by cardinalitySelector.
+  cardinalityLimits: { holds: isObject, remedy: 'an object, such as { counter: 5000, default: 1000 }' },
+};
 
 /** What `suppressTracing` of `@opentelemetry/core` sets: exporting must not make spans of its own requests. */
 const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
@@ -72,34 +99,25 @@ export class PeriodicExportingMetricReader extends MetricReader {
   #queuedRun: Promise<void> | undefined;
   /** Settles when the exporter has answered the last export, which may be long after we stopped waiting. */
   #answered: Promise<void> = Promise.resolve();
-  /** The last batch, while some of its pieces failed and may yet be delivered, together with the next one. */
-  #batch: MetricBatch | undefined;
-  /** Where those pieces begin. Only pieces with delta points, because cumulative ones are superseded. */
-  readonly #owed = new Set<number>();
+  readonly #backlog: DeltaBacklog;
 
-  /** @throws ConfigError when the interval or the timeout is not a usable number */
-  constructor(options: PeriodicExportingMetricReaderOptions) {
-    const { exporter, exportIntervalMillis = 60_000, exportTimeoutMillis = 30_000 } = options;
+  /** @throws ConfigError when an option cannot work */
+  constructor(given: PeriodicExportingMetricReaderOptions) {
+    const isExtended = new.target !== PeriodicExportingMetricReader;
+    const options = checkedOptions('a PeriodicExportingMetricReader', given, CHECKS, isExtended);
+    const { exporter, cardinalityLimits, metricProducers } = options;
     super({
       aggregationSelector: exporter.selectAggregation?.bind(exporter),
       aggregationTemporalitySelector: exporter.selectAggregationTemporality?.bind(exporter),
-      cardinalitySelector: cardinalitySelector(options.cardinalityLimits),
-      metricProducers: options.metricProducers,
+      cardinalitySelector: cardinalityLimits && cardinalitySelector(cardinalityLimits),
+      metricProducers,
       selfMetrics: options.selfMetrics ?? !('getMetrics' in exporter),
     });
-    checkMillis('exportIntervalMillis', exportIntervalMillis, 1);
-    checkMillis('exportTimeoutMillis', exportTimeoutMillis, 0);
-    const { maxExportBatchSize = Number.POSITIVE_INFINITY } = options;
-    if (
-      !(maxExportBatchSize === Number.POSITIVE_INFINITY || Number.isInteger(maxExportBatchSize)) ||
-      maxExportBatchSize < 1
-    ) {
-      throw new ConfigError(`maxExportBatchSize is ${textOf(maxExportBatchSize)}; use an integer above 0`);
-    }
-    this.#maxBatchSize = maxExportBatchSize;
     this.#exporter = exporter;
-    this.#intervalMillis = exportIntervalMillis;
-    this.#timeoutMillis = exportTimeoutMillis;
+    this.#intervalMillis = options.exportIntervalMillis ?? 60_000;
+    this.#timeoutMillis = options.exportTimeoutMillis ?? 30_000;
+    this.#maxBatchSize = options.maxExportBatchSize ?? Number.POSITIVE_INFINITY;
+    this.#backlog = new DeltaBacklog(this.#maxBatchSize);
   }
 
   override setMetricProducer(producer: MetricProducer): void {
@@ -165,10 +183,9 @@ export class PeriodicExportingMetricReader extends MetricReader {
         ...errors,
       );
     }
-    const batch = this.#takeOwed().reduceRight(
-      (newer, older) => mergeDeltas(older, newer),
-      toBatch(resourceMetrics),
-    );
+    const batch = this.#backlog
+      .take()
+      .reduceRight((newer, older) => mergeDeltas(older, newer), toBatch(resourceMetrics));
     await this.#exportPieces(batch);
   }
 
@@ -176,43 +193,27 @@ export class PeriodicExportingMetricReader extends MetricReader {
   async #exportPieces(batch: MetricBatch): Promise<void> {
     const size = this.#maxBatchSize;
     const errors: unknown[] = [];
-    this.#batch = batch;
+    this.#backlog.begin(batch);
     // Once the exporter no longer answers, this stays rejected, and the pieces left do not each wait for it.
     let isFree = Promise.resolve();
     for (let from = 0; from < batch.pointCount; from += size) {
       const piece = sliceBatch(batch, from, from + size);
-      let isDelivered = false;
+      let isAnswered = false;
       try {
         isFree = isFree.then(() => this.#exporterIsFree());
         await isFree;
-        await this.#export(piece, () => {
-          isDelivered = true;
-          this.#owed.delete(from);
+        await this.#export(piece, (error) => {
+          isAnswered = true;
+          this.#backlog.settle(from, piece, error);
         });
       } catch (error) {
         errors.push(error);
-        const { retryable } = error as Partial<ExportError>;
-        // Errors of other makers do not say; then losing counts is worse than the risk of sending them twice.
-        // An exporter may also succeed while it is told to stop.
-        if (!isDelivered && retryable !== false && hasDeltas(piece)) this.#owed.add(from);
+        // An exporter may also answer while it is told to stop.
+        if (!isAnswered) this.#backlog.settle(from, piece, error);
       }
     }
-    if (this.#owed.size === 0) this.#batch = undefined;
+    this.#backlog.end();
     if (errors.length > 0) throw errors[0];
-  }
-
-  /** What is owed of the last batch. Pieces that lie side by side are one again, so that few are to be merged. */
-  #takeOwed(): MetricBatch[] {
-    const batch = this.#batch;
-    const ranges: { from: number; to: number }[] = [];
-    for (const from of this.#owed) {
-      const last = ranges.at(-1);
-      if (last?.to === from) last.to += this.#maxBatchSize;
-      else ranges.push({ from, to: from + this.#maxBatchSize });
-    }
-    this.#owed.clear();
-    this.#batch = undefined;
-    return batch === undefined ? [] : ranges.map(({ from, to }) => sliceBatch(batch, from, to));
   }
 
   /** An exporter that was given up on may still be busy. */
@@ -224,8 +225,8 @@ export class PeriodicExportingMetricReader extends MetricReader {
     );
   }
 
-  /** @param onDelivered also called when the exporter succeeds after we gave up on it */
-  #export(batch: MetricBatch, onDelivered: () => void): Promise<void> {
+  /** @param onAnswer told why the export failed, if it did; also when the exporter answers after we gave up on it */
+  #export(batch: MetricBatch, onAnswer: (error?: unknown) => void): Promise<void> {
     return bounded('the export', this.#timeoutMillis, async (signal) => {
       const { promise: answer, resolve, reject } = withResolvers<void>();
       this.#answered = settled(answer);
@@ -242,11 +243,12 @@ export class PeriodicExportingMetricReader extends MetricReader {
         }
         isAnswered = true;
         if (result?.code === ExportResultCode.SUCCESS) {
-          onDelivered();
+          onAnswer();
           ended?.();
           resolve();
         } else {
           const error = result?.error ?? new Error('the exporter gave no reason');
+          onAnswer(error);
           ended?.(signal.aborted ? signal.reason : error);
           reject(error);
         }
@@ -262,26 +264,8 @@ export class PeriodicExportingMetricReader extends MetricReader {
   }
 }
 
-function hasDeltas(batch: MetricBatch): boolean {
-  return batch.scopeMetrics.some(({ metrics }) =>
-    metrics.some((metric) => metric.aggregationTemporality === AggregationTemporality.DELTA),
-  );
-}
-
-function cardinalitySelector(limits: PeriodicExportingMetricReaderOptions['cardinalityLimits']) {
-  if (limits === undefined) return undefined;
-  const byType = new Map<InstrumentType, number | undefined>();
-  for (const [key, type] of Object.entries(LIMIT_KEYS))
-    byType.set(type, limits[key as keyof typeof LIMIT_KEYS]);
-  return (type: InstrumentType) => byType.get(type) ?? limits.default ?? DEFAULT_CARDINALITY_LIMIT;
-}
-
-function checkMillis(option: string, value: unknown, min: number): void {
-  if (typeof value === 'number' && value >= min && value <= MAX_TIMER_MILLIS) return;
-  throw new ConfigError(
-    `${option} is ${textOf(value)}; use a number of milliseconds from ${min} to ${MAX_TIMER_MILLIS}`,
-  );
-}
+const isFunctionOrNone = (value: unknown) =>
+  (value ?? undefined) === undefined || typeof value === 'function';
 
 const settled = (promise: Promise<unknown>): Promise<void> =>
   promise.then(
