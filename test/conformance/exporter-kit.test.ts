@@ -1,0 +1,68 @@
+// The kit over every exporter and every decorator.
+import nodeConsole from 'node:console';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, vi } from 'vitest';
+import { createExporter, type PushMetricExporter } from '../../src/data/exporter.ts';
+import { AggregationTemporality } from '../../src/data/metric-data.ts';
+import { fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
+import { ConsoleMetricExporter } from '../../src/exporters/console.ts';
+import { InMemoryMetricExporter } from '../../src/exporters/in-memory.ts';
+import { jsonFile } from '../../src/exporters/json-file.ts';
+import { captureLogs } from '../support/collected.ts';
+import { decoratorContract, exporterContract } from './exporter-kit.ts';
+
+captureLogs();
+
+const folder = mkdtempSync(join(tmpdir(), 'meterline-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+describe('exporters', () => {
+  beforeEach(() => void vi.spyOn(nodeConsole, 'dir').mockReturnValue());
+  let files = 0;
+
+  exporterContract('createExporter', () => createExporter({ name: 'own', export: async () => {} }));
+  exporterContract('InMemoryMetricExporter', () => new InMemoryMetricExporter(AggregationTemporality.DELTA));
+  exporterContract('ConsoleMetricExporter', () => new ConsoleMetricExporter());
+  exporterContract('jsonFile', () => jsonFile({ path: join(folder, `${files++}.jsonl`) }));
+});
+
+describe('decorators', () => {
+  decoratorContract('retry', (exporter) => retry(exporter, { initialIntervalMillis: 1_000 }));
+  decoratorContract('timeout', (exporter) => timeout(exporter, 60_000));
+  decoratorContract('logging', (exporter) => logging(exporter, { logger: silent }));
+  decoratorContract('filter', (exporter) => filter(exporter, { exclude: { scope: 'runtime' } }));
+  decoratorContract('multi of one', (exporter) => multi([exporter]), { isBorder: true });
+  const other = ({ selectAggregationTemporality, selectAggregation }: PushMetricExporter) =>
+    createExporter({
+      name: 'other',
+      export: async () => {},
+      selectAggregationTemporality,
+      selectAggregation,
+    });
+  decoratorContract('multi of two', (exporter) => multi([other(exporter), exporter]), { isBorder: true });
+  decoratorContract('primary of fallback', (exporter) => fallback(exporter, other(exporter)), {
+    isBorder: true,
+  });
+  const refusing = ({ selectAggregationTemporality, selectAggregation }: PushMetricExporter) =>
+    createExporter({
+      name: 'refusing',
+      export: () => Promise.reject(new Error('refused')),
+      selectAggregationTemporality,
+      selectAggregation,
+    });
+  decoratorContract('secondary of fallback', (exporter) => fallback(refusing(exporter), exporter), {
+    isBorder: true,
+  });
+  decoratorContract('a chain of five', (exporter) =>
+    logging(
+      filter(retry(timeout(logging(exporter, { logger: silent }), 10_000)), { include: { name: '*' } }),
+      {
+        logger: silent,
+      },
+    ),
+  );
+});

@@ -1,0 +1,373 @@
+// What every exporter promises, as one list of tests; and exporters that break each promise, to hold decorators to it.
+import { createRequire } from 'node:module';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { ExportError } from '../../src/data/errors.ts';
+import {
+  createExporter,
+  type ExportResult,
+  ExportResultCode,
+  type PushMetricExporter,
+} from '../../src/data/exporter.ts';
+import { MetricBatch } from '../../src/data/metric-batch.ts';
+import { AggregationTemporality, InstrumentType, type ResourceMetrics } from '../../src/data/metric-data.ts';
+import { resourceFromAttributes } from '../../src/data/resource.ts';
+import { everyKind } from '../../src/encoding/fixtures/every-kind.ts';
+
+/** The SDK that other people's applications use. */
+const official = createRequire(import.meta.url)(
+  '@opentelemetry/sdk-metrics',
+) as typeof import('@opentelemetry/sdk-metrics');
+
+export const SUCCESS: ExportResult = { code: ExportResultCode.SUCCESS };
+
+export const empty = () => new MetricBatch(resourceFromAttributes({}), []);
+
+/** Resolves to the result; fails the test when there is a second one. */
+export function send(
+  exporter: PushMetricExporter,
+  metrics: ResourceMetrics = everyKind(),
+  options?: { signal?: AbortSignal },
+): Promise<ExportResult> {
+  let results = 0;
+  onTestFinished(() => expect(results, 'calls of the result callback').toBeLessThanOrEqual(1));
+  return new Promise((resolve) => {
+    exporter.export(
+      metrics,
+      (result) => {
+        results++;
+        resolve(result);
+      },
+      options,
+    );
+  });
+}
+
+/** @param make a working exporter, ready for use; its destination answers */
+export function exporterContract(name: string, make: () => PushMetricExporter | Promise<PushMetricExporter>) {
+  async function made(): Promise<PushMetricExporter> {
+    const exporter = await make();
+    onTestFinished(() => exporter.shutdown().catch(() => {}));
+    return exporter;
+  }
+
+  test(`${name}: delivers every kind of point, and an empty batch`, async () => {
+    const exporter = await made();
+    expect(await send(exporter)).toEqual(SUCCESS);
+    expect(await send(exporter, empty())).toEqual(SUCCESS);
+  });
+
+  test(`${name}: changes nothing in the batch that it is given`, async () => {
+    const exporter = await made();
+    const batch = everyKind();
+    const before = JSON.stringify(batch);
+    await send(exporter, deepFrozen(batch));
+    expect(JSON.stringify(batch)).toBe(before);
+  });
+
+  test(`${name}: answers two exports at once`, async () => {
+    const exporter = await made();
+    expect(await Promise.all([send(exporter), send(exporter)])).toEqual([SUCCESS, SUCCESS]);
+  });
+
+  test(`${name}: fails what is no batch, without throwing`, async () => {
+    const exporter = await made();
+    for (const junk of [null, {}, { resource: 1, scopeMetrics: [1] }]) {
+      const result = await send(exporter, junk as unknown as ResourceMetrics);
+      expect(result.code).toBe(ExportResultCode.FAILED);
+      expect(result.error).toBeInstanceOf(Error);
+    }
+    expect(await send(exporter)).toEqual(SUCCESS);
+  });
+
+  test(`${name}: survives a result callback that throws`, async () => {
+    const exporter = await made();
+    exporter.export(everyKind(), () => {
+      throw new Error('of the host');
+    });
+    await exporter.forceFlush();
+    expect(await send(exporter)).toEqual(SUCCESS);
+  });
+
+  test(`${name}: answers an export that its caller has given up on, before or meanwhile`, async () => {
+    const exporter = await made();
+    const signal = AbortSignal.abort(new Error('too late'));
+    expect(await send(exporter, everyKind(), { signal })).toMatchObject({ error: { code: 'ABORTED' } });
+    const controller = new AbortController();
+    const sent = send(exporter, everyKind(), { signal: controller.signal });
+    controller.abort();
+    expect((await sent).code).toBeTypeOf('number');
+    expect(await send(exporter)).toEqual(SUCCESS);
+  });
+
+  test(`${name}: shuts down once; then exports fail, and flushes end`, async () => {
+    const exporter = await made();
+    const sent = send(exporter);
+    const calls = [exporter.shutdown(), exporter.forceFlush(), exporter.shutdown()];
+    const late = send(exporter);
+    await Promise.all(calls);
+    expect(await sent).toEqual(SUCCESS);
+    expect(await late).toMatchObject({ error: { code: 'SHUTDOWN', retryable: false } });
+    await exporter.shutdown();
+    await exporter.forceFlush();
+    expect(await send(exporter)).toMatchObject({ error: { code: 'SHUTDOWN' } });
+  });
+
+  test(`${name}: asks for a temporality and an aggregation that there are, or for none`, async () => {
+    const exporter = await made();
+    for (const type of Object.values(InstrumentType)) {
+      const temporality = exporter.selectAggregationTemporality?.(type);
+      if (temporality !== undefined) expect(AggregationTemporality).toHaveProperty(String(temporality));
+      const aggregation = exporter.selectAggregation?.(type);
+      if (aggregation !== undefined) expect(aggregation).toHaveProperty('type');
+    }
+  });
+
+  test(`${name}: works in the official SDK`, async () => {
+    const exporter = await made();
+    const results: ExportResult[] = [];
+    const watched: PushMetricExporter = {
+      export: (metrics, done) =>
+        exporter.export(metrics, (result) => {
+          results.push(result);
+          done(result);
+        }),
+      forceFlush: () => exporter.forceFlush(),
+      shutdown: () => exporter.shutdown(),
+      selectAggregationTemporality: exporter.selectAggregationTemporality?.bind(exporter),
+      selectAggregation: exporter.selectAggregation?.bind(exporter),
+    };
+    const reader = new official.PeriodicExportingMetricReader({ exporter: watched });
+    const provider = new official.MeterProvider({ readers: [reader] });
+    const meter = provider.getMeter('m');
+    meter.createCounter('c').add(1, { a: 'b' });
+    meter.createHistogram('h').record(1);
+    await provider.forceFlush();
+    await provider.shutdown();
+    expect(results.length).toBeGreaterThan(0);
+    for (const result of results) expect(result).toEqual(SUCCESS);
+  });
+}
+
+function deepFrozen<T>(value: T): T {
+  // Typed arrays cannot be frozen.
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const key of Object.keys(value)) deepFrozen(value[key as keyof T]);
+  }
+  return value;
+}
+
+/** An exporter as other people write them, which answers as told. */
+export function foreign(
+  answer: (done: (result: ExportResult) => void, signal: AbortSignal | undefined) => unknown,
+  others: Partial<PushMetricExporter> = {},
+): PushMetricExporter {
+  return {
+    export: (_, done, options) => answer(done, options?.signal) as undefined,
+    forceFlush: async () => {},
+    shutdown: async () => {},
+    ...others,
+  };
+}
+
+const down = new Error('down');
+
+/** Each breaks the contract in one way. */
+export const CONTRACT_BREAKERS: readonly (readonly [string, () => PushMetricExporter])[] = [
+  [
+    'throws',
+    () =>
+      foreign(() => {
+        throw down;
+      }),
+  ],
+  [
+    'throws after its answer',
+    () =>
+      foreign((done) => {
+        done(SUCCESS);
+        throw down;
+      }),
+  ],
+  ['is an async function that rejects', () => foreign(async () => Promise.reject(down))],
+  [
+    'answers twice',
+    () =>
+      foreign((done) => {
+        done(SUCCESS);
+        done({ code: ExportResultCode.FAILED, error: down });
+      }),
+  ],
+  ['never answers', () => foreign(() => {})],
+  ['answers nothing', () => foreign((done) => (done as (nothing?: unknown) => void)())],
+  ['fails without an error', () => foreign((done) => done({ code: ExportResultCode.FAILED }))],
+  ['fails with a plain error', () => foreign((done) => done({ code: ExportResultCode.FAILED, error: down }))],
+  [
+    'fails with an error whose owed points are none',
+    () =>
+      foreign((done) => {
+        const error = Object.assign(new ExportError('IO', 'x', { retryable: true }), { undelivered: 5 });
+        done({ code: ExportResultCode.FAILED, error });
+      }),
+  ],
+  ['rejects flushes', () => foreign((done) => done(SUCCESS), { forceFlush: () => Promise.reject(down) })],
+  [
+    'throws in flush and shutdown',
+    () => {
+      const throws = () => {
+        throw down;
+      };
+      return foreign((done) => done(SUCCESS), { forceFlush: throws, shutdown: throws });
+    },
+  ],
+  [
+    'flushes without a promise',
+    () =>
+      foreign((done) => done(SUCCESS), {
+        forceFlush: (() => {}) as unknown as PushMetricExporter['forceFlush'],
+        shutdown: (() => {}) as unknown as PushMetricExporter['shutdown'],
+      }),
+  ],
+  [
+    'never ends a flush or a shutdown',
+    () =>
+      foreign((done) => done(SUCCESS), {
+        forceFlush: () => new Promise(() => {}),
+        shutdown: () => new Promise(() => {}),
+      }),
+  ],
+];
+
+/** No call of any nesting here may take longer, in simulated time. */
+export const LONGEST_MILLIS = 20 * 60_000;
+
+/** Awaits while simulated time passes; fails when it passes {@link LONGEST_MILLIS}. */
+export async function simulated<T>(work: Promise<T>): Promise<T> {
+  let isSettled = false;
+  const watched = work.finally(() => {
+    isSettled = true;
+  });
+  watched.catch(() => {});
+  for (let millis = 1; !isSettled; millis *= 2) {
+    if (millis > LONGEST_MILLIS) throw new Error(`not ended after ${LONGEST_MILLIS / 60_000} minutes`);
+    await vi.advanceTimersByTimeAsync(millis);
+  }
+  return watched;
+}
+
+/**
+ * @param decorate the decorator with options that let exports pass; `isBorder` when it takes batches over and so does
+ *   not pass on the caller's signal and the component's type
+ */
+export function decoratorContract(
+  name: string,
+  decorate: (exporter: PushMetricExporter) => PushMetricExporter,
+  { isBorder = false }: { isBorder?: boolean } = {},
+) {
+  const working = () => createExporter({ name: 'working', export: async () => {} });
+
+  exporterContract(name, () => decorate(working()));
+
+  exporterContract(`${name} over a foreign exporter`, () => decorate(foreign((done) => done(SUCCESS))));
+
+  test.each(CONTRACT_BREAKERS)(`${name} keeps the contract over an exporter that %s`, async (_, breaker) => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const exporter = decorate(breaker());
+    const answers = vi.fn();
+    for (let i = 0; i < 3; i++) {
+      await simulated(
+        new Promise<void>((resolve) => {
+          exporter.export(everyKind(), (result) => {
+            answers(result);
+            resolve();
+          });
+        }),
+      );
+    }
+    await simulated(exporter.forceFlush().catch(() => {}));
+    await simulated(exporter.shutdown().catch(() => {}));
+    await vi.advanceTimersByTimeAsync(LONGEST_MILLIS);
+    expect(answers).toHaveBeenCalledTimes(3);
+    expect(await send(exporter)).toMatchObject({ error: { code: 'SHUTDOWN' } });
+    // What the host's log shows may be anything, but nothing of it waits for ever.
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test(`${name} never gives a foreign exporter a batch while it has one`, async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    let open = 0;
+    let most = 0;
+    const exporter = decorate(
+      foreign((done) => {
+        most = Math.max(most, ++open);
+        setTimeout(() => {
+          open--;
+          done(SUCCESS);
+        }, 100_000);
+      }),
+    );
+    for (let i = 0; i < 3; i++) await simulated(send(exporter));
+    await simulated(exporter.shutdown().catch(() => {}));
+    await vi.advanceTimersByTimeAsync(LONGEST_MILLIS);
+    expect(most).toBe(1);
+  });
+
+  test(`${name} passes on flush and shutdown, once`, async () => {
+    const forceFlush = vi.fn(async () => {});
+    const shutdown = vi.fn(async () => {});
+    const exporter = decorate(
+      createExporter({ name: 'inner', export: async () => {}, forceFlush, shutdown }),
+    );
+    await exporter.forceFlush();
+    expect(forceFlush).toHaveBeenCalledTimes(1);
+    await Promise.all([exporter.shutdown(), exporter.shutdown()]);
+    expect(shutdown).toHaveBeenCalledTimes(1);
+  });
+
+  test(`${name} passes on what the exporter asks of the reader`, () => {
+    const selectAggregationTemporality = (type: InstrumentType) =>
+      type === InstrumentType.COUNTER ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE;
+    const selectAggregation = (type: InstrumentType) => ({ type: type === InstrumentType.HISTOGRAM ? 5 : 0 });
+    const asking = {
+      ...foreign((done) => done(SUCCESS)),
+      componentType: 'asking_exporter',
+      selectAggregationTemporality,
+      selectAggregation: selectAggregation as NonNullable<PushMetricExporter['selectAggregation']>,
+    };
+    const exporter = decorate(asking);
+    for (const type of Object.values(InstrumentType)) {
+      expect(exporter.selectAggregationTemporality?.(type)).toBe(selectAggregationTemporality(type));
+      expect(exporter.selectAggregation?.(type)).toEqual(selectAggregation(type));
+    }
+    if (!isBorder) expect(exporter.componentType).toBe('asking_exporter');
+  });
+
+  test(`${name} leaves out the selectors that the exporter has not`, () => {
+    const exporter = decorate(working());
+    expect(exporter.selectAggregation).toBeUndefined();
+    const asked = exporter.selectAggregationTemporality?.(InstrumentType.COUNTER);
+    expect([undefined, AggregationTemporality.CUMULATIVE]).toContain(asked);
+  });
+
+  if (isBorder) return;
+
+  test(`${name} passes on the signal of the caller`, async () => {
+    let seen: AbortSignal | undefined;
+    const hanging = createExporter({
+      name: 'hanging',
+      export: (_, { signal }) => {
+        seen = signal;
+        return new Promise(() => {});
+      },
+    });
+    const exporter = decorate(hanging);
+    const controller = new AbortController();
+    const sent = send(exporter, everyKind(), { signal: controller.signal });
+    await vi.waitUntil(() => seen !== undefined);
+    controller.abort();
+    expect(await sent).toMatchObject({ error: { code: 'ABORTED', retryable: true } });
+    expect(seen!.aborted).toBe(true);
+  });
+}
