@@ -12,7 +12,7 @@ const BODY = new Uint8Array([10, 0, 255]);
 function client(endpoint: string, options: Partial<GrpcClientOptions> = {}) {
   const made = createGrpcClient({
     target: parseGrpcTarget(endpoint)!,
-    credentials: ({ credentials }) => ({ version: 0, make: () => credentials.createInsecure() }),
+    credentials: async ({ credentials }) => ({ version: 0, make: () => credentials.createInsecure() }),
     channelOptions: {},
     interceptors: [],
     maxConnectionAgeMillis: Infinity,
@@ -190,7 +190,7 @@ describe('connections', () => {
     const stub = await serveStub({ answer: () => new Promise((resolve) => answers.push(resolve)) });
     let version = 0;
     const one = client(`http://127.0.0.1:${stub.port}`, {
-      credentials: ({ credentials }) => ({ version, make: () => credentials.createInsecure() }),
+      credentials: async ({ credentials }) => ({ version, make: () => credentials.createInsecure() }),
     });
     const old = one.call();
     await vi.waitFor(() => expect(answers).toHaveLength(1));

@@ -6,12 +6,12 @@ import { ExportError } from '../data/errors.ts';
 import { SOCKETS_OPTION, tiedTarget } from './grpc-sockets.ts';
 import type { GrpcTarget } from './grpc-target.ts';
 
-type Grpc = typeof import('@grpc/grpc-js');
+export type Grpc = typeof import('@grpc/grpc-js');
 
 export interface GrpcClientOptions {
   target: GrpcTarget;
   /** Asked before each call; another `version` than before means a new connection for that call. */
-  credentials(grpc: Grpc): { version: number; make(): ChannelCredentials };
+  credentials(grpc: Grpc): Promise<{ version: number; make(): ChannelCredentials }>;
   channelOptions: ChannelOptions;
   interceptors: Interceptor[];
   /** Milliseconds after which a call gets a new connection; Infinity for never. */
@@ -67,8 +67,8 @@ export function createGrpcClient(options: GrpcClientOptions): GrpcClient {
   const loading = loadGrpc();
   let current: Connection | undefined;
 
-  function connectionOf(grpc: Grpc): Connection {
-    const { version, make } = options.credentials(grpc);
+  async function connectionOf(grpc: Grpc): Promise<Connection> {
+    const { version, make } = await options.credentials(grpc);
     const age = current ? performance.now() - current.openedAt : 0;
     if (current && (current.credentialsVersion !== version || age >= options.maxConnectionAgeMillis)) {
       retire(current);
@@ -86,8 +86,8 @@ export function createGrpcClient(options: GrpcClientOptions): GrpcClient {
   return {
     async call(path, body, { metadata, deadline, signal }) {
       const grpc = await loading;
+      const connection = await connectionOf(grpc);
       signal.throwIfAborted();
-      const connection = connectionOf(grpc);
       connection.calls++;
       try {
         const answer = await unaryCall(grpc, connection.client, path, body, metadata, deadline, signal);
