@@ -3,7 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { freePort, METRICS_FILE, startDemo, temporaryFolder, totalsIn } from './support/demo-process.ts';
+import { METRICS_FILE, startDemo, totalsIn } from './support/demo-process.ts';
+import { freePort } from './support/free-port.ts';
+import { temporaryFolder } from './support/temporary-folder.ts';
 
 /** A port of its own, because demos of several tests run at the same time. */
 const start = async (folder: string, args: string[]) =>

@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { freePort, METRICS_FILE, startDemo, temporaryFolder, totalsIn } from '../support/demo-process.ts';
-import { runCommand, startPrometheus } from './servers.ts';
+import { METRICS_FILE, startDemo, totalsIn } from '../support/demo-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+import { startPrometheus } from './support/prometheus.ts';
+import { runCommand } from './support/run-command.ts';
 
 /** The names that the summary of the demo gives to series, as label values joined. */
 const HTTP = ['http_method', 'http_route', 'http_status_code', 'status'];
@@ -16,7 +19,7 @@ const named = {
 
 test('PromQL totals, JSON Lines totals and the requests sent are equal', async () => {
   const port = await freePort();
-  const prometheus = await startPrometheus([`localhost:${port}`]);
+  const prometheus = await startPrometheus({ targets: [`localhost:${port}`] });
   onTestFinished(() => prometheus.stop());
   const folder = temporaryFolder();
   const { printed, ended } = startDemo(folder, ['--duration=8s', '--linger=3s', `--port=${port}`]);

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { PrometheusMetricReader } from '../../src/exporters/prometheus.ts';
 import { MeterProvider, resourceFromAttributes } from '../../src/index.ts';
-import { type RunningServer, runCommand, startPrometheus } from './servers.ts';
+import { type Prometheus, startPrometheus } from './support/prometheus.ts';
+import { runCommand } from './support/run-command.ts';
 
 const HOSTILE = [
   'quote " backslash \\ both \\" end',
@@ -20,7 +21,7 @@ const provider = new MeterProvider({
   resource: resourceFromAttributes({ 'service.name': 'orders', 'deployment.environment.name': 'test' }),
 });
 let metricsUrl: string;
-let prometheus: RunningServer;
+let prometheus: Prometheus;
 
 beforeAll(async () => {
   const meter = provider.getMeter('orders', '1.2.3');
@@ -72,7 +73,7 @@ beforeAll(async () => {
 
   const address = await reader.listen({ host: '127.0.0.1', port: 0 });
   metricsUrl = address.url;
-  prometheus = await startPrometheus([`127.0.0.1:${address.port}`]);
+  prometheus = await startPrometheus({ targets: [`127.0.0.1:${address.port}`] });
   await vi.waitFor(async () => expect(await query('up')).toEqual([1]), { timeout: 20_000 });
 });
 

@@ -1,13 +1,8 @@
 // The demo of the orders service in a child process.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { afterAll } from 'vitest';
 
 const DEMO = fileURLToPath(new URL('../../examples/orders-service/demo.js', import.meta.url));
 
@@ -41,25 +36,4 @@ export function totalsIn(stdout: string): { name: string; sent: number; file: nu
     const [sent, file, scraped] = numbers.map(Number);
     return { name: name!, sent: sent!, file: file!, scraped: scraped! };
   });
-}
-
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-/** Removed when the tests of the file have ended. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'meterline-demo-'));
-  folders.push(folder);
-  return folder;
-}
-
-/** @returns a port that nobody listened on a moment ago */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, 'localhost');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await once(server.close(), 'close');
-  return port;
 }
