@@ -55,8 +55,8 @@ export function connectionError(shown: string, error: unknown, signal: AbortSign
       cause: error,
     });
   }
-  if (code.startsWith('HPE_')) {
-    return new ExportError('PROTOCOL', `${shown} does not speak HTTP/1.1 (${code}): look at the port`, {
+  if ((error as Error | undefined)?.name === 'HTTPParserError') {
+    return new ExportError('PROTOCOL', `${shown} does not speak HTTP/1.1: look at the port of the address`, {
       cause: error,
     });
   }

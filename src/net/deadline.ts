@@ -1,0 +1,39 @@
+// Work with an end on the wall clock that is told of it, and answers for itself.
+import { MAX_TIMER_MILLIS } from '../data/bounded.ts';
+import { ExportError } from '../data/errors.ts';
+
+/**
+ * Aborts the signal given to `work` after so many milliseconds, or when `outer` aborts, and waits for what `work` makes of
+ * it: unlike `bounded` of `data`, so that work which knows what it has delivered can say so. The timer does not keep the
+ * process alive.
+ *
+ * @param millis Infinity for no limit
+ */
+export async function withDeadline<T>(
+  what: string,
+  millis: number,
+  outer: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const onAbort = () => {
+    const { reason } = outer!;
+    const isOurs = reason instanceof Error && reason.name === 'ExportError';
+    controller.abort(
+      isOurs ? reason : new ExportError('ABORTED', `${what} was aborted`, { retryable: true, cause: reason }),
+    );
+  };
+  const onTimeout = () => {
+    const message = `${what} did not end within ${Math.round(millis)} ms`;
+    controller.abort(new ExportError('TIMEOUT', message, { retryable: true }));
+  };
+  const timer = millis <= MAX_TIMER_MILLIS ? setTimeout(onTimeout, millis).unref() : undefined;
+  if (outer?.aborted) onAbort();
+  else outer?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    outer?.removeEventListener('abort', onAbort);
+  }
+}
