@@ -1,5 +1,6 @@
 // What both OTLP encoders are asked for and give: one ExportMetricsServiceRequest, made in steps.
 import type { MetricBatch } from '../data/metric-batch.ts';
+import { AggregationTemporality } from '../data/metric-data.ts';
 
 /** Points of a batch, counted over all its metrics in order as `sliceBatch` does. */
 export interface RequestRange {
@@ -28,3 +29,8 @@ export type EncodeRequest = (batch: MetricBatch, range: RequestRange) => Generat
 
 /** So many points between two turns: even a first export, which formats attributes, takes under a millisecond for them. */
 export const POINTS_PER_STEP = 256;
+
+/** OTLP counts from 1: there 0 is a temporality that was not told, which receivers refuse. */
+export function otlpTemporality(temporality: AggregationTemporality): number {
+  return temporality === AggregationTemporality.DELTA ? 1 : 2;
+}

@@ -1,0 +1,330 @@
+// Data points as OTLP's messages, whose sizes are known before they are written.
+import { ValueType } from '@opentelemetry/api';
+import type { AttributeSet } from '../data/attribute-set.ts';
+import type {
+  DistributionColumns,
+  ExemplarColumns,
+  ExponentialBuckets,
+  ExponentialHistogramColumns,
+  HistogramColumns,
+  MetricColumns,
+  NumberColumns,
+  PointColumns,
+} from '../data/metric-batch.ts';
+import { DataPointType } from '../data/metric-data.ts';
+import { attributesBytes, attributesText } from './otlp-protobuf-attributes.ts';
+import {
+  BYTES,
+  FIXED64,
+  FIXED64_FIELD_SIZE,
+  fieldSize,
+  nearestCount,
+  type ProtobufWriter,
+  tag,
+  VARINT,
+  varintSize,
+  zigzag,
+} from './protobuf-writer.ts';
+
+/** The points of one metric. */
+export interface PointMessages {
+  /** Bytes of point `i`, without the tag and the length in front. */
+  size(i: number): number;
+  /** Exactly so many bytes. */
+  write(out: ProtobufWriter, i: number): void;
+}
+
+export function pointMessages(metric: MetricColumns): PointMessages {
+  switch (metric.dataPointType) {
+    case DataPointType.SUM:
+    case DataPointType.GAUGE:
+      return new NumberPoints(metric);
+    case DataPointType.HISTOGRAM:
+      return new ExplicitPoints(metric);
+    case DataPointType.EXPONENTIAL_HISTOGRAM:
+      return new ExponentialPoints(metric);
+  }
+}
+
+// The three kinds have these fields in common.
+const START_TIME = tag(2, FIXED64);
+const TIME = tag(3, FIXED64);
+
+const AS_DOUBLE = tag(4, FIXED64);
+/** Of number points and exemplars alike. */
+const AS_INT = tag(6, FIXED64);
+const COUNT = tag(4, FIXED64);
+const SUM = tag(5, FIXED64);
+
+class NumberPoints implements PointMessages {
+  readonly #values: Float64Array;
+  readonly #isInt: boolean;
+  readonly #times: Times;
+  readonly #attributes: readonly AttributeSet[];
+  readonly #exemplars: Exemplars | undefined;
+
+  constructor(metric: NumberColumns) {
+    this.#values = metric.values;
+    this.#isInt = metric.descriptor.valueType === ValueType.INT;
+    this.#times = new Times(metric);
+    this.#attributes = metric.attributes;
+    this.#exemplars = exemplarsOf(metric, tag(5, BYTES));
+  }
+
+  size(i: number): number {
+    const size = 3 * FIXED64_FIELD_SIZE + attributesText(this.#attributes[i]!).length;
+    return this.#exemplars === undefined ? size : size + this.#exemplars.size(i);
+  }
+
+  write(out: ProtobufWriter, i: number): void {
+    this.#times.write(out, i);
+    writeNumber(out, AS_DOUBLE, this.#values[i]!, this.#isInt);
+    this.#exemplars?.write(out, i);
+    // Its tag is the one that number points have.
+    out.byteText(attributesText(this.#attributes[i]!));
+  }
+}
+
+class ExplicitPoints implements PointMessages {
+  readonly #metric: HistogramColumns;
+  readonly #boundaries: Float64Array;
+  readonly #bucketCounts: Float64Array;
+  readonly #fixedSize: number;
+  readonly #times: Times;
+  readonly #exemplars: Exemplars | undefined;
+
+  constructor(metric: HistogramColumns) {
+    this.#metric = metric;
+    this.#boundaries = Float64Array.from(metric.boundaries);
+    this.#bucketCounts = metric.bucketCounts;
+    this.#times = new Times(metric);
+    this.#exemplars = exemplarsOf(metric, tag(8, BYTES));
+    const bounds = metric.boundaries.length;
+    this.#fixedSize =
+      3 * FIXED64_FIELD_SIZE + fieldSize(8 * (bounds + 1)) + (bounds > 0 ? fieldSize(8 * bounds) : 0);
+  }
+
+  size(i: number): number {
+    const size =
+      this.#fixedSize +
+      FIXED64_FIELD_SIZE * countRecorded(this.#metric, i) +
+      attributesText(this.#metric.attributes[i]!).length;
+    return this.#exemplars === undefined ? size : size + this.#exemplars.size(i);
+  }
+
+  write(out: ProtobufWriter, i: number): void {
+    const { counts, sums, mins, maxs, attributes } = this.#metric;
+    this.#times.write(out, i);
+    out.byte(COUNT);
+    out.fixed64(counts[i]!);
+    writeRecorded(out, SUM, sums[i]!);
+    const bounds = this.#boundaries.length;
+    out.header(tag(6, BYTES), 8 * (bounds + 1));
+    const end = (i + 1) * (bounds + 1);
+    for (let k = end - bounds - 1; k < end; k++) out.fixed64(this.#bucketCounts[k]!);
+    if (bounds > 0) {
+      out.header(tag(7, BYTES), 8 * bounds);
+      for (let k = 0; k < bounds; k++) out.double(this.#boundaries[k]!);
+    }
+    this.#exemplars?.write(out, i);
+    writeAttributes(out, tag(9, BYTES), attributes[i]!);
+    writeRecorded(out, tag(11, FIXED64), mins[i]!);
+    writeRecorded(out, tag(12, FIXED64), maxs[i]!);
+  }
+}
+
+class ExponentialPoints implements PointMessages {
+  readonly #metric: ExponentialHistogramColumns;
+  readonly #times: Times;
+  readonly #exemplars: Exemplars | undefined;
+
+  constructor(metric: ExponentialHistogramColumns) {
+    this.#metric = metric;
+    this.#times = new Times(metric);
+    this.#exemplars = exemplarsOf(metric, tag(11, BYTES));
+  }
+
+  size(i: number): number {
+    const { scales, zeroCounts, positive, negative, attributes } = this.#metric;
+    const size =
+      3 * FIXED64_FIELD_SIZE +
+      FIXED64_FIELD_SIZE * countRecorded(this.#metric, i) +
+      1 +
+      varintSize(zigzag(scales[i]!)) +
+      (zeroCounts[i]! === 0 ? 0 : FIXED64_FIELD_SIZE) +
+      bucketsFieldSize(positive, i) +
+      bucketsFieldSize(negative, i) +
+      attributesText(attributes[i]!).length;
+    return this.#exemplars === undefined ? size : size + this.#exemplars.size(i);
+  }
+
+  write(out: ProtobufWriter, i: number): void {
+    const { counts, sums, mins, maxs, scales, zeroCounts, positive, negative, attributes } = this.#metric;
+    writeAttributes(out, tag(1, BYTES), attributes[i]!);
+    this.#times.write(out, i);
+    out.byte(COUNT);
+    out.fixed64(counts[i]!);
+    writeRecorded(out, SUM, sums[i]!);
+    out.byte(tag(6, VARINT));
+    out.varint(zigzag(scales[i]!));
+    if (zeroCounts[i]! !== 0) {
+      out.byte(tag(7, FIXED64));
+      out.fixed64(zeroCounts[i]!);
+    }
+    writeBuckets(out, tag(8, BYTES), positive, i);
+    writeBuckets(out, tag(9, BYTES), negative, i);
+    this.#exemplars?.write(out, i);
+    writeRecorded(out, tag(12, FIXED64), mins[i]!);
+    writeRecorded(out, tag(13, FIXED64), maxs[i]!);
+  }
+}
+
+/** Start and end of each point, from the halves of their 64 bits: a bigint for each would take as long as all the rest. */
+class Times {
+  readonly #starts: Uint32Array;
+  readonly #ends: Uint32Array;
+
+  constructor({ startTimes, endTimes }: PointColumns) {
+    this.#starts = halvesOf(startTimes);
+    this.#ends = halvesOf(endTimes);
+  }
+
+  write(out: ProtobufWriter, i: number): void {
+    out.byte(START_TIME);
+    out.halves(this.#starts, i);
+    out.byte(TIME);
+    out.halves(this.#ends, i);
+  }
+}
+
+function halvesOf(times: BigUint64Array): Uint32Array {
+  return new Uint32Array(times.buffer, times.byteOffset, 2 * times.length);
+}
+
+/**
+ * A number point or an exemplar holds either type, whatever the instrument's: a value that 64 bits of an integer
+ * cannot hold, such as a fraction from another SDK, is a double, so that nothing is lost.
+ */
+function writeNumber(out: ProtobufWriter, doubleTag: number, value: number, isInt: boolean): void {
+  if (isInt && Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63) {
+    out.byte(AS_INT);
+    out.sfixed64(value);
+  } else {
+    out.byte(doubleTag);
+    out.double(value);
+  }
+}
+
+/** NaN stands for what was not recorded; zero was. */
+function writeRecorded(out: ProtobufWriter, fieldTag: number, value: number): void {
+  if (Number.isNaN(value)) return;
+  out.byte(fieldTag);
+  out.double(value);
+}
+
+function countRecorded({ sums, mins, maxs }: DistributionColumns, i: number): number {
+  return (
+    (Number.isNaN(sums[i]!) ? 0 : 1) + (Number.isNaN(mins[i]!) ? 0 : 1) + (Number.isNaN(maxs[i]!) ? 0 : 1)
+  );
+}
+
+function writeAttributes(out: ProtobufWriter, fieldTag: number, set: AttributeSet): void {
+  const start = out.at;
+  out.byteText(attributesText(set));
+  // The kept text has another kind's tag in front of each attribute. To keep one for each kind would take more memory.
+  out.replaceTags(start, fieldTag);
+}
+
+const OFFSET = tag(1, VARINT);
+const BUCKET_COUNTS = tag(2, BYTES);
+
+function bucketsFieldSize(buckets: ExponentialBuckets, i: number): number {
+  const countsSize = bucketCountsSize(buckets, i);
+  return countsSize === 0 ? 0 : fieldSize(bucketsSize(buckets, i, countsSize));
+}
+
+function bucketsSize({ offsets }: ExponentialBuckets, i: number, countsSize: number): number {
+  return 1 + varintSize(zigzag(offsets[i]!)) + fieldSize(countsSize);
+}
+
+function bucketCountsSize({ starts, counts }: ExponentialBuckets, i: number): number {
+  let size = 0;
+  for (let k = starts[i]!; k < starts[i + 1]!; k++) size += varintSize(nearestCount(counts[k]!));
+  return size;
+}
+
+function writeBuckets(out: ProtobufWriter, fieldTag: number, buckets: ExponentialBuckets, i: number): void {
+  const countsSize = bucketCountsSize(buckets, i);
+  if (countsSize === 0) return;
+  const { offsets, starts, counts } = buckets;
+  out.header(fieldTag, bucketsSize(buckets, i, countsSize));
+  out.byte(OFFSET);
+  out.varint(zigzag(offsets[i]!));
+  out.header(BUCKET_COUNTS, countsSize);
+  for (let k = starts[i]!; k < starts[i + 1]!; k++) out.varint(nearestCount(counts[k]!));
+}
+
+const EXEMPLAR_TIME = tag(2, FIXED64);
+const EXEMPLAR_AS_DOUBLE = tag(3, FIXED64);
+const SPAN_ID = tag(4, BYTES);
+const SPAN_ID_BYTES = 8;
+const TRACE_ID = tag(5, BYTES);
+const TRACE_ID_BYTES = 16;
+const FILTERED_ATTRIBUTES = tag(7, BYTES);
+
+function exemplarsOf(metric: PointColumns, fieldTag: number): Exemplars | undefined {
+  if (metric.exemplars === undefined) return undefined;
+  return new Exemplars(metric.exemplars, fieldTag, metric.descriptor.valueType === ValueType.INT);
+}
+
+class Exemplars {
+  readonly #columns: ExemplarColumns;
+  readonly #tag: number;
+  readonly #isInt: boolean;
+  readonly #times: Uint32Array;
+
+  constructor(columns: ExemplarColumns, fieldTag: number, isInt: boolean) {
+    this.#columns = columns;
+    this.#tag = fieldTag;
+    this.#isInt = isInt;
+    this.#times = halvesOf(columns.times);
+  }
+
+  /** Of all exemplars of point `i`, with their tags and lengths. */
+  size(i: number): number {
+    const { starts, filteredAttributes } = this.#columns;
+    let size = 0;
+    for (let at = starts[i]!; at < starts[i + 1]!; at++) {
+      const filtered = attributesBytes(FILTERED_ATTRIBUTES, filteredAttributes[at]!);
+      size += fieldSize(this.#sizeAt(at, filtered));
+    }
+    return size;
+  }
+
+  write(out: ProtobufWriter, i: number): void {
+    const { starts, values, filteredAttributes, traceIds, spanIds } = this.#columns;
+    for (let at = starts[i]!; at < starts[i + 1]!; at++) {
+      const filtered = attributesBytes(FILTERED_ATTRIBUTES, filteredAttributes[at]!);
+      out.header(this.#tag, this.#sizeAt(at, filtered));
+      out.byte(EXEMPLAR_TIME);
+      out.halves(this.#times, at);
+      writeNumber(out, EXEMPLAR_AS_DOUBLE, values[at]!, this.#isInt);
+      const traceId = traceIds[at];
+      const spanId = spanIds[at];
+      if (traceId !== undefined && spanId !== undefined) {
+        out.header(SPAN_ID, SPAN_ID_BYTES);
+        out.hex(spanId);
+        out.header(TRACE_ID, TRACE_ID_BYTES);
+        out.hex(traceId);
+      }
+      out.raw(filtered);
+    }
+  }
+
+  #sizeAt(at: number, filtered: Uint8Array): number {
+    const { traceIds, spanIds } = this.#columns;
+    const isTraced = traceIds[at] !== undefined && spanIds[at] !== undefined;
+    const spanSize = isTraced ? fieldSize(SPAN_ID_BYTES) + fieldSize(TRACE_ID_BYTES) : 0;
+    return 2 * FIXED64_FIELD_SIZE + spanSize + filtered.length;
+  }
+}
