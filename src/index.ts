@@ -40,6 +40,7 @@ export type {
   IMetricReader,
   MetricCollectOptions,
   MetricProducer,
+  ReaderCallOptions,
 } from './data/reader.ts';
 export { type Resource, resourceFromAttributes } from './data/resource.ts';
 export {
@@ -60,6 +61,7 @@ export {
 export { defaultResource } from './sdk/default-resource.ts';
 export { EXEMPLAR_FILTERS, type ExemplarFilter } from './sdk/exemplars/exemplar-filter.ts';
 export type { ExemplarReservoir } from './sdk/exemplars/exemplar-reservoir.ts';
+export type { InstrumentAdvice, InstrumentOptions } from './sdk/instrument-descriptor.ts';
 export type {
   BoundCounter,
   BoundGauge,
@@ -72,6 +74,7 @@ export type {
 } from './sdk/instruments.ts';
 export type { Meter } from './sdk/meter.ts';
 export { MeterProvider, type MeterProviderOptions } from './sdk/meter-provider.ts';
+export type { CardinalityLimits } from './sdk/readers/cardinality-limits.ts';
 export { ManualMetricReader } from './sdk/readers/manual-metric-reader.ts';
 export { MetricReader, type MetricReaderOptions } from './sdk/readers/metric-reader.ts';
 export {

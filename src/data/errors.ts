@@ -63,7 +63,11 @@ export class ExportError extends Error {
    * not say whether they may pass, so they count as retryable: sending twice is better than losing.
    */
   static from(error: unknown): ExportError {
-    if (error instanceof Error && error.name === 'ExportError') return error as ExportError;
+    try {
+      if (error instanceof Error && error.name === 'ExportError') return error as ExportError;
+    } catch {
+      // A getter of the error's threw.
+    }
     return new ExportError('INTERNAL', textOf(error), { retryable: true, cause: error });
   }
 }

@@ -5,6 +5,8 @@ import { createExporter, ExportResultCode, type PushMetricExporter } from '../da
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, type Histogram } from '../data/metric-data.ts';
 import type { IMetricReader } from '../data/reader.ts';
+import { sliceBatch } from '../data/slice-batch.ts';
+import { toBatch } from '../data/to-batch.ts';
 import { InMemoryMetricExporter } from '../exporters/in-memory.ts';
 import { PrometheusMetricReader } from '../exporters/prometheus.ts';
 import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
@@ -99,6 +101,25 @@ describe('self-metrics', () => {
     ]);
   });
 
+  test("[11.10][11.16] the official SDK's names for the options are taken", async () => {
+    const reader = new ManualMetricReader({ selfMetrics: true, otelComponentType: 'my_reader' });
+    for (const [options, isOn] of [
+      [{}, true],
+      [{ sdkMetricsEnabled: true }, true],
+      [{ sdkMetricsEnabled: false }, false],
+      [{ sdkMetricsEnabled: false, selfMetrics: true }, true],
+      [{ sdkMetricsEnabled: true, selfMetrics: false }, false],
+    ] as const) {
+      const { provider, metrics } = observed([], options);
+      await metrics();
+      expect((await metrics()).length > 0, JSON.stringify(options)).toBe(isOn);
+      await provider.shutdown();
+    }
+    const { names } = observed([reader]);
+    await reader.collect();
+    expect(await names()).toContain('my_reader/0');
+  });
+
   test('[11.11] components of a type are numbered from 0 in each provider', async () => {
     for (let start = 0; start < 2; start++) {
       const exporter = () => createExporter({ name: 'x', export: async () => {} });
@@ -167,6 +188,101 @@ describe('self-metrics', () => {
       [{ 'error.type': 'rejected' }, 3],
     ]);
     expect(await points(OPERATION)).toEqual([[{ 'error.type': 'rejected' }, 1]]);
+  });
+
+  const foreign = (parts: object) => Object.assign(new Error('foreign'), parts);
+  const partial =
+    (code: 'REJECTED' | 'UNAVAILABLE', undelivered: number, rejectedDataPoints?: number) =>
+    (batch: MetricBatch) =>
+      new ExportError(code, 'half-way', {
+        rejectedDataPoints,
+        undelivered: sliceBatch(batch, 0, undelivered),
+      });
+  test.each<[string, (batch: MetricBatch) => unknown, [object, number][], string]>([
+    [
+      'points refused, others undelivered, the rest delivered',
+      partial('UNAVAILABLE', 4, 3),
+      [
+        [{}, 3],
+        [{ 'error.type': 'rejected' }, 3],
+        [{ 'error.type': 'UNAVAILABLE' }, 4],
+      ],
+      'UNAVAILABLE',
+    ],
+    [
+      'more refused than there are beside the undelivered',
+      partial('UNAVAILABLE', 4, 1e9),
+      [
+        [{ 'error.type': 'rejected' }, 6],
+        [{ 'error.type': 'UNAVAILABLE' }, 4],
+      ],
+      'UNAVAILABLE',
+    ],
+    ['nothing undelivered, nothing refused', partial('UNAVAILABLE', 0), [[{}, 10]], 'UNAVAILABLE'],
+    ...[-5, Number.NaN, 2.5, '3', Number.POSITIVE_INFINITY, 0].map(
+      (rejectedDataPoints): [string, () => unknown, [object, number][], string] => [
+        `a refusal of ${rejectedDataPoints} points`,
+        () => foreign({ rejectedDataPoints }),
+        [[{ 'error.type': '_OTHER' }, 10]],
+        '_OTHER',
+      ],
+    ),
+    [
+      'an error that cannot be looked at',
+      () =>
+        new Proxy(new Error('odd'), {
+          get: () => {
+            throw new Error('mine');
+          },
+        }),
+      [[{ 'error.type': '_OTHER' }, 10]],
+      '_OTHER',
+    ],
+  ])(
+    '[11.13] each point counts once, whatever an error claims: %s',
+    async (_, error, exported, operation) => {
+      const exporter: PushMetricExporter = {
+        componentType: 'controlled_metric_exporter',
+        export: (metrics, done) =>
+          done({ code: ExportResultCode.FAILED, error: error(toBatch(metrics)) as Error }),
+        forceFlush: async () => {},
+        shutdown: async () => {},
+      };
+      const { provider, meter, points } = observed([periodic(exporter)]);
+      for (let i = 0; i < 9; i++) meter.createCounter('more').add(1, { i });
+      await provider.forceFlush().then(
+        () => expect.unreachable(),
+        () => {},
+      );
+      expect(await points(EXPORTED)).toEqual(exported);
+      expect(await points(OPERATION)).toEqual([[{ 'error.type': operation }, 1]]);
+    },
+  );
+
+  test('[11.13] error.type is one of few: our codes, else some classes, else _OTHER', async () => {
+    const named = (name: string) => foreign({ name });
+    const errors = [
+      foreign({ code: 'TIMEOUT' }),
+      foreign({ code: 'ECONNREFUSED' }),
+      Object.assign(new TypeError('t'), { code: 14 }),
+      named('request 4711 failed'),
+      named('x'.repeat(65)),
+      named(''),
+      ...Array.from({ length: 100 }, (_, i) => named(`Error${i}`)),
+      'text',
+      { name: 7 },
+    ];
+    const exporter: PushMetricExporter = {
+      componentType: 'controlled_metric_exporter',
+      export: (_, done) => done({ code: ExportResultCode.FAILED, error: errors.shift() as Error }),
+      forceFlush: async () => {},
+      shutdown: async () => {},
+    };
+    const { provider, points } = observed([periodic(exporter)]);
+    while (errors.length > 0) await provider.forceFlush().catch(() => {});
+    const types = (await points(OPERATION)).map(([attributes]) => attributes['error.type']);
+    expect(types.slice(0, 4)).toEqual(['TIMEOUT', '_OTHER', 'TypeError', 'Error0']);
+    expect(types).toHaveLength(22);
   });
 
   test('[11.13] points of a delta batch that is sent again count once in each operation', async () => {

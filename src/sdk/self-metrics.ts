@@ -1,8 +1,9 @@
 // What a provider tells of its own readers and exporters, in the metrics that OpenTelemetry's semantic conventions
 // define for SDKs. `docs/self-metrics.md` lists them.
 import { type Attributes, ROOT_CONTEXT, ValueType } from '@opentelemetry/api';
-import type { ExportError } from '../data/errors.ts';
+import { EXPORT_ERROR_CODES, type ExportError } from '../data/errors.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
+import { undeliveredPoints } from '../data/owed-points.ts';
 import type { PipelineComponent, SelfMetrics } from '../data/reader.ts';
 import { VERSION } from '../data/version.ts';
 import type { Meter } from './meter.ts';
@@ -15,6 +16,9 @@ const advice = { explicitBucketBoundaries: [] };
 /** @param createMeter called once, when there is something to record */
 export function selfMetrics(createMeter: () => Meter): SelfMetrics {
   const counts = new Map<string, number>();
+  const errorType = errorTypes();
+  const withError = (own: Attributes, error: unknown): Attributes =>
+    error === undefined ? own : { ...own, 'error.type': errorType(error) };
   let instruments: ReturnType<typeof createInstruments> | undefined;
   const use = () => (instruments ??= createInstruments(createMeter()));
 
@@ -36,10 +40,13 @@ export function selfMetrics(createMeter: () => Meter): SelfMetrics {
           return (error) => {
             const { inFlight, exported, operations } = use();
             inFlight.add(-points, own, ROOT_CONTEXT);
-            const failed = error === undefined ? 0 : Math.min(points, refusedOf(error) ?? points);
-            if (points > failed) exported.add(points - failed, own, ROOT_CONTEXT);
+            const { delivered, refused, failed } = outcomeOf(points, error);
+            if (delivered > 0) exported.add(delivered, own, ROOT_CONTEXT);
+            if (refused > 0) exported.add(refused, { ...own, 'error.type': REFUSED }, ROOT_CONTEXT);
             if (failed > 0) exported.add(failed, withError(own, error), ROOT_CONTEXT);
-            operations.record(elapsed(), withError(own, error), ROOT_CONTEXT);
+            const type =
+              failed === 0 && refused > 0 ? { ...own, 'error.type': REFUSED } : withError(own, error);
+            operations.record(elapsed(), type, ROOT_CONTEXT);
           };
         },
       };
@@ -86,19 +93,51 @@ function typeOf(part: PipelineComponent): string {
   return name && name !== 'Object' ? name : 'custom_metric_exporter';
 }
 
-function withError(own: Attributes, error: unknown): Attributes {
-  return error === undefined ? own : { ...own, 'error.type': errorType(error) };
+/** How an export of so many points ended for them. Errors come from exporters of any maker, so nothing in them is trusted. */
+function outcomeOf(points: number, error: unknown): { delivered: number; refused: number; failed: number } {
+  if (error === undefined) return { delivered: points, refused: 0, failed: 0 };
+  const undelivered = undeliveredPoints(error, points)?.pointCount;
+  const refused = refusedOf(error, points - (undelivered ?? 0));
+  if (undelivered === undefined && refused === undefined) return { delivered: 0, refused: 0, failed: points };
+  const failed = undelivered ?? 0;
+  return { delivered: points - failed - (refused ?? 0), refused: refused ?? 0, failed };
 }
 
-/** Few distinct values: a code, else the name of the error's class. */
-function errorType(error: unknown): string {
-  if (refusedOf(error) !== undefined) return 'rejected';
-  const { code, name } = Object(error) as { code?: unknown; name?: unknown };
-  if (typeof code === 'string') return code;
-  return typeof name === 'string' && name !== 'Error' ? name : '_OTHER';
+/** How many of so many points the receiver refused for good, when it took the others. */
+function refusedOf(error: unknown, points: number): number | undefined {
+  const { rejectedDataPoints: refused } = parts(error);
+  return Number.isInteger(refused) && (refused as number) > 0
+    ? Math.min(refused as number, points)
+    : undefined;
 }
 
-/** How many points the receiver refused for good, when it took the others. */
-function refusedOf(error: unknown): number | undefined {
-  return (error as Partial<ExportError> | null | undefined)?.rejectedDataPoints;
+/** Semantic conventions, `error.type`: where there is nothing better to say of points that were refused. */
+const REFUSED = 'rejected';
+/** And where there is no class of errors that many have in common. */
+const OTHER = '_OTHER';
+
+const CODES: ReadonlySet<unknown> = new Set(EXPORT_ERROR_CODES);
+/** How many classes of errors a provider tells apart; an exporter may give each of its errors a name of its own. */
+const MAX_NAMES = 20;
+const NAME = /^[A-Za-z_$][\w$.]{0,63}$/;
+
+/** From an error to one of few texts: a code of ours, else the name of the error's class. */
+function errorTypes(): (error: unknown) => string {
+  const names = new Set<string>();
+  return (error) => {
+    const { code, name } = parts(error);
+    if (CODES.has(code)) return code as string;
+    if (typeof name !== 'string' || name === 'Error' || !NAME.test(name)) return OTHER;
+    if (names.size < MAX_NAMES) names.add(name);
+    return names.has(name) ? name : OTHER;
+  };
+}
+
+function parts(error: unknown): { code?: unknown; name?: unknown; rejectedDataPoints?: unknown } {
+  try {
+    const { code, name, rejectedDataPoints } = Object(error) as Partial<ExportError>;
+    return { code, name, rejectedDataPoints };
+  } catch {
+    return {};
+  }
 }
