@@ -1,5 +1,6 @@
 // Which attributes of a measurement a stream keeps.
-import type { Attributes, Context } from '@opentelemetry/api';
+import { type Attributes, type Context, context } from '@opentelemetry/api';
+import { report } from '../data/diagnostics.ts';
 import { isPattern, wildcard } from './wildcard.ts';
 
 /** As in `@opentelemetry/sdk-metrics`. */
@@ -64,6 +65,8 @@ function keyProcessor(keeps: (key: string) => boolean): KeyProcessor {
 export function attributeFilter(processors: readonly IAttributesProcessor[]): AttributeFilter | undefined {
   if (processors.length === 0) return undefined;
   if (processors.every((processor): processor is KeyProcessor => KEEPS in processor)) {
+    const [first] = processors;
+    if (processors.length === 1) return { keeps: first![KEEPS] };
     return { keeps: (key) => processors.every((processor) => processor[KEEPS](key)) };
   }
   return {
@@ -78,4 +81,28 @@ export function keptAttributes(attributes: Attributes, keeps: (key: string) => b
     if (keeps(key)) Object.defineProperty(kept, key, { value: attributes[key], enumerable: true });
   }
   return kept;
+}
+
+/**
+ * A processor of the user's that fails costs the attributes of its own stream, not the measurement and not those of
+ * other Views; attributes that it would have removed do not get out.
+ *
+ * @param given the context of the call, if it has one; default: the active context
+ */
+export function processed(
+  process: IAttributesProcessor['process'],
+  attributes: Attributes,
+  given?: Context,
+): Attributes {
+  try {
+    return keptAttributes(process(attributes, given ?? context.active()), () => true);
+  } catch (error) {
+    report(
+      'error',
+      'attributes-processor',
+      'an attributes processor of a View failed; the measurement counts without attributes',
+      error,
+    );
+    return {};
+  }
 }

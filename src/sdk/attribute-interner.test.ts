@@ -156,4 +156,12 @@ describe('AttributeInterner', () => {
     expect(lookup(interner, { a: 1 })).toBe(kept);
     expect(interner.schemaCount).toBeLessThanOrEqual(1024);
   });
+
+  test('a second key order is known after it was looked up once', () => {
+    const interner = new AttributeInterner();
+    const set = interner.intern(interner.canonical({ a: 1, b: 2 }));
+    expect(interner.find({ b: 2, a: 1 })).toBe(undefined);
+    expect(interner.lookup(interner.canonical({ b: 2, a: 1 }))).toBe(set);
+    expect(interner.find({ b: 2, a: 1 })).toBe(set);
+  });
 });

@@ -50,6 +50,8 @@ export class AttributeInterner {
   #root = new Shape('');
   #shapeCount = 0;
   readonly #schemas = new Map<string, Schema>();
+  /** By the array that the sets of a schema share, so that releasing one needs no key. */
+  readonly #schemaOfKeys = new WeakMap<readonly string[], Schema>();
   /** Equal arrays are one frozen array while a set uses them, so that they can be Map keys. */
   readonly #arrays = new Map<string, { array: AttributeValue; uses: number }>();
   #freeIds: number[] = [];
@@ -91,10 +93,12 @@ export class AttributeInterner {
     return setOf(shape, values, count);
   }
 
-  /** The set of these attributes if it is interned. */
-  lookup({ keys, values }: CanonicalAttributes): AttributeSet | undefined {
+  /** The set of these attributes if it is interned; then {@link find} knows the caller's key order from here on. */
+  lookup({ keys, values, original }: CanonicalAttributes): AttributeSet | undefined {
     const schema = this.#schemas.get(schemaKey(keys));
-    return schema === undefined ? undefined : this.#walk(schema, values);
+    const set = schema && this.#walk(schema, values);
+    if (set !== undefined && original !== undefined) this.#remember(original, schema!);
+    return set;
   }
 
   /**
@@ -115,7 +119,7 @@ export class AttributeInterner {
 
   release(set: AttributeSet): void {
     if (--this.#references[set.id]! > 0) return;
-    const schema = this.#schemas.get(schemaKey(set.keys))!;
+    const schema = this.#schemaOfKeys.get(set.keys)!;
     if (set.keys.length === 0) schema.empty = undefined;
     else removePath(schema.root, set, 0);
     for (const value of set.values) if (Array.isArray(value)) this.#releaseArray(value);
@@ -168,6 +172,7 @@ export class AttributeInterner {
       if (this.#schemas.size >= MAX_SHAPES) this.#forgetShapes();
       schema = { keys, root: new Branch(), empty: undefined };
       this.#schemas.set(key, schema);
+      this.#schemaOfKeys.set(keys, schema);
     }
     return schema;
   }
@@ -187,6 +192,7 @@ export class AttributeInterner {
       }
       shape = step;
     }
+    if (shape.schema === schema) return;
     shape.schema = schema;
     shape.order = schema.keys.map((key) => original.indexOf(key));
   }

@@ -3,17 +3,24 @@
 
 const EMPTY = -1;
 
+/**
+ * 2^32 divided by the golden ratio: multiples of it spread numbers in sequence evenly over the slots. Taken as they are
+ * they would fill one long run of slots, all of which a deletion, or a look-up of what is not there, would walk through.
+ */
+const GOLDEN = 0x9e3779b1;
+
 export class IdIndex {
   #keys = new Int32Array(8).fill(EMPTY);
   #values = new Int32Array(8);
   #mask = 7;
+  /** A slot is what is left of 32 bits. */
+  #shift = 29;
   #size = 0;
 
   get(id: number): number {
     const keys = this.#keys;
     const mask = this.#mask;
-    // Ids are handed out in sequence, so their low bits already spread them; no mixing needed.
-    for (let slot = id & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = Math.imul(id, GOLDEN) >>> this.#shift; ; slot = (slot + 1) & mask) {
       const key = keys[slot];
       if (key === id) return this.#values[slot]!;
       if (key === EMPTY) return -1;
@@ -34,7 +41,7 @@ export class IdIndex {
     this.#size--;
     // Linear probing without tombstones: move back every later entry that the hole would cut off.
     for (let slot = (hole + 1) & this.#mask; this.#keys[slot] !== EMPTY; slot = (slot + 1) & this.#mask) {
-      const home = this.#keys[slot]! & this.#mask;
+      const home = Math.imul(this.#keys[slot]!, GOLDEN) >>> this.#shift;
       if (((slot - home) & this.#mask) >= ((slot - hole) & this.#mask)) {
         this.#keys[hole] = this.#keys[slot]!;
         this.#values[hole] = this.#values[slot]!;
@@ -45,7 +52,7 @@ export class IdIndex {
   }
 
   #slotOf(id: number): number {
-    let slot = id & this.#mask;
+    let slot = Math.imul(id, GOLDEN) >>> this.#shift;
     while (this.#keys[slot] !== EMPTY && this.#keys[slot] !== id) slot = (slot + 1) & this.#mask;
     return slot;
   }
@@ -56,6 +63,7 @@ export class IdIndex {
     this.#keys = new Int32Array(keys.length * 2).fill(EMPTY);
     this.#values = new Int32Array(keys.length * 2);
     this.#mask = this.#keys.length - 1;
+    this.#shift--;
     keys.forEach((key, i) => {
       if (key === EMPTY) return;
       const slot = this.#slotOf(key);

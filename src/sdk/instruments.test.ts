@@ -133,6 +133,22 @@ describe('synchronous instruments', () => {
     expect(logs).toHaveLength(3);
   });
 
+  test('finite values whose sum is beyond the largest number add up to infinity, which is never NaN', async () => {
+    const { reader, meter } = setUp();
+    const [counter, updown] = [meter.createCounter('c'), meter.createUpDownCounter('u')];
+    const histogram = meter.createHistogram('h');
+    for (let i = 0; i < 2; i++) {
+      counter.add(1e308);
+      counter.bind().add(1e308);
+      updown.add(-1e308);
+      histogram.record(1e308);
+    }
+    updown.add(1e308);
+    const values = (await metricsOf(reader)).map((metric) => metric.dataPoints[0]!.value);
+    expect(values).toMatchObject([Infinity, -Infinity, { sum: Infinity, count: 2, max: 1e308 }]);
+    expect(logs).toEqual([]);
+  });
+
   test('a gauge may show NaN and infinities', async () => {
     const { reader, meter } = setUp();
     const gauge = meter.createGauge('g');

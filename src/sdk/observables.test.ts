@@ -1,17 +1,21 @@
+import type { Attributes, ObservableResult } from '@opentelemetry/api';
 import { describe, expect, test, vi } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
-import { AggregationTemporality, DataPointType } from '../data/metric-data.ts';
+import { AggregationType } from '../data/aggregation-option.ts';
+import { AggregationTemporality, DataPointType, type Histogram } from '../data/metric-data.ts';
+import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { MeterProvider } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
+import type { ViewOptions } from './view.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
 
-function setUp(temporality = CUMULATIVE, limit = 2000) {
+function setUp(temporality = CUMULATIVE, limit = 2000, views: ViewOptions[] = []) {
   const reader = new ManualMetricReader({
     aggregationTemporalitySelector: () => temporality,
     cardinalitySelector: () => limit,
   });
-  return { reader, meter: new MeterProvider({ readers: [reader] }).getMeter('test') };
+  return { reader, meter: new MeterProvider({ readers: [reader], views }).getMeter('test') };
 }
 
 describe('observable instruments', () => {
@@ -207,6 +211,167 @@ describe('observable instruments', () => {
         [{ i: 2 }, 2],
         [{ 'otel.metric.overflow': true }, 12],
       ]);
+    }
+  });
+
+  test('what a failed round observed does not keep a series alive', async () => {
+    const { reader, meter } = setUp();
+    let observed: number[] | 'fail' = [1, 2];
+    meter.createObservableCounter('c').addCallback((result) => {
+      for (const i of observed === 'fail' ? [1, 2] : observed) result.observe(i, { i });
+      if (observed === 'fail') throw new Error('not now');
+    });
+    expect(await pointsOf(reader)).toHaveLength(2);
+    observed = 'fail';
+    expect(await pointsOf(reader)).toEqual([]);
+    observed = [2];
+    expect(await pointsOf(reader)).toEqual([[{ i: 2 }, 2]]);
+  });
+
+  describe('[2.15] the last observation of an attribute set counts', () => {
+    const observeTwice = (result: ObservableResult) => {
+      for (const value of [100, 1]) for (const i of [1, 2, 3, 4]) result.observe(value * i, { i, kind: 'a' });
+    };
+    const histogram = { type: AggregationType.EXPLICIT_BUCKET_HISTOGRAM } as const;
+    const allow = [createAllowListAttributesProcessor(['kind'])];
+    const processor = [{ process: ({ kind }: Attributes) => ({ kind }) }];
+
+    test.each([
+      ['where an allow list makes one series of several', { attributesProcessors: allow }, 10],
+      ['where a processor makes one series of several', { attributesProcessors: processor }, 10],
+      ['in the overflow series', { aggregationCardinalityLimit: 1 }, 10],
+      ['in a histogram', { aggregation: histogram }, 10],
+      ['in a histogram of several', { aggregation: histogram, attributesProcessors: allow }, 10],
+    ])('%s, and the sets add up', async (_, view, total) => {
+      for (const temporality of [CUMULATIVE, DELTA]) {
+        const { reader, meter } = setUp(temporality, 2000, [view]);
+        meter.createObservableCounter('c').addCallback(observeTwice);
+        const values = (await pointsOf(reader)).map(([, value]) => value as number | Histogram);
+        const sums = values.map((value) => (typeof value === 'number' ? value : value.sum!));
+        expect(sums.reduce((all, sum) => all + sum, 0)).toBe(total);
+      }
+    });
+
+    test('of a gauge, whatever the attribute sets', async () => {
+      const { reader, meter } = setUp(CUMULATIVE, 2000, [{ attributesProcessors: allow }]);
+      meter.createObservableGauge('g').addCallback((result) => {
+        for (const i of [1, 2, 1]) result.observe(i, { i, kind: 'a' });
+      });
+      for (let round = 0; round < 2; round++) expect(await pointsOf(reader)).toEqual([[{ kind: 'a' }, 1]]);
+    });
+
+    test('of a gauge over its limit', async () => {
+      const { reader, meter } = setUp(CUMULATIVE, 1);
+      meter.createObservableGauge('g').addCallback((result) => {
+        for (const i of [1, 2, 3, 2]) result.observe(i, { i });
+      });
+      for (let round = 0; round < 2; round++) {
+        expect(await pointsOf(reader)).toEqual([
+          [{ i: 1 }, 1],
+          [{ 'otel.metric.overflow': true }, 2],
+        ]);
+      }
+    });
+  });
+
+  test('a delta goes on where it was when a series moves out of the overflow series', async () => {
+    const { reader, meter } = setUp(DELTA, 1);
+    let observed: Record<string, number> = {};
+    meter.createObservableCounter('c').addCallback((result) => {
+      for (const [key, value] of Object.entries(observed)) result.observe(value, { key });
+    });
+    const overflow = { 'otel.metric.overflow': true };
+    const expectPoints = async (now: Record<string, number>, points: unknown) => {
+      observed = now;
+      expect(await pointsOf(reader)).toEqual(points);
+    };
+    await expectPoints({ a: 10, b: 20, c: 30 }, [
+      [{ key: 'a' }, 10],
+      [overflow, 50],
+    ]);
+    await expectPoints({ a: 11, b: 22, c: 33 }, [
+      [{ key: 'a' }, 1],
+      [overflow, 5],
+    ]);
+    // What was overflow has a row that stays where it is, and a newcomer follows it.
+    await expectPoints({ b: 26, c: 38 }, [
+      [overflow, 5],
+      [{ key: 'b' }, 4],
+    ]);
+    await expectPoints({ b: 27, c: 40, a: 12 }, [
+      [overflow, 14],
+      [{ key: 'b' }, 1],
+    ]);
+  });
+
+  test('a delta of several takes the restart of one for what it is', async () => {
+    const { reader, meter } = setUp(DELTA, 2000, [
+      { attributesProcessors: [createAllowListAttributesProcessor([])] },
+    ]);
+    let observed: number[] = [];
+    const observe = (result: ObservableResult) => {
+      observed.forEach((value, i) => void result.observe(value, { i }));
+    };
+    meter.createObservableCounter('c').addCallback(observe);
+    meter.createObservableUpDownCounter('u').addCallback(observe);
+    const deltas = [];
+    for (observed of [[100, 50], [101, 2], [102], [103, 60]]) {
+      deltas.push((await metricsOf(reader)).map(({ dataPoints }) => dataPoints[0]!.value));
+    }
+    expect(deltas).toEqual([
+      [150, 150],
+      // The counter that fell began anew; what goes up and down did just that.
+      [1 + 2, 1 - 48],
+      // One is no longer observed: a counter's past stays, the other's share is gone.
+      [1, 1 - 2],
+      [1 + 60, 1 + 60],
+    ]);
+  });
+
+  test('attributes that need conversion belong to the same series in each round', async () => {
+    const { reader, meter } = setUp(DELTA);
+    let value = 0;
+    meter.createObservableCounter('c').addCallback((result) => {
+      result.observe(value, { a: 1n as never, b: null as never });
+    });
+    const seen = [];
+    for (value of [10, 15, 17]) seen.push((await pointsOf(reader))[0]);
+    expect(seen).toEqual([10, 5, 2].map((delta) => [{ a: 1 }, delta]));
+  });
+
+  test('what a processor makes of the same attributes may change from round to round', async () => {
+    let kind = 'a';
+    const { reader, meter } = setUp(DELTA, 2000, [{ attributesProcessors: [{ process: () => ({ kind }) }] }]);
+    let value = 0;
+    meter.createObservableCounter('c').addCallback((result) => result.observe(value, { i: 1 }));
+    const seen = [];
+    for ([kind, value] of [
+      ['a', 10],
+      ['b', 15],
+      ['b', 17],
+      ['a', 20],
+    ] as const)
+      seen.push(await pointsOf(reader));
+    expect(seen).toEqual([
+      [[{ kind: 'a' }, 10]],
+      [[{ kind: 'b' }, 5]],
+      [[{ kind: 'b' }, 2]],
+      [[{ kind: 'a' }, 3]],
+    ]);
+  });
+
+  test('finite values may add up to infinity, and a delta is a number all the same', async () => {
+    for (const [temporality, expected] of [
+      [CUMULATIVE, [Infinity, Infinity]],
+      [DELTA, [Infinity, 0]],
+    ] as const) {
+      const { reader, meter } = setUp(temporality, 2000, [
+        { attributesProcessors: [createAllowListAttributesProcessor([])] },
+      ]);
+      meter.createObservableCounter('c').addCallback((result) => {
+        for (const i of [1, 2]) result.observe(1e308, { i });
+      });
+      expect([await pointsOf(reader), await pointsOf(reader)]).toEqual(expected.map((it) => [[{}, it]]));
     }
   });
 });

@@ -1,11 +1,12 @@
 // How series end: by removal, by idleness, and by not being written; and that nothing of them stays.
-import { ValueType } from '@opentelemetry/api';
+import { type Attributes, ValueType } from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
 import { fromHrTime } from '../data/hr-time.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
 import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket-histogram.ts';
 import { ExponentialHistogramAggregator } from './aggregation/exponential-histogram.ts';
+import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
 import { SumAggregator } from './aggregation/sum.ts';
 import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { AttributeInterner } from './attribute-interner.ts';
@@ -13,7 +14,7 @@ import { now } from './clock.ts';
 import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 import { SeriesTable } from './series-table.ts';
-import { SyncStream } from './stream.ts';
+import { AsyncStream, SyncStream } from './stream.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
 
@@ -222,4 +223,109 @@ describe('[4.23] a million series that are written once', () => {
     },
     60_000,
   );
+});
+
+describe('a delta stream at its limit', () => {
+  captureLogs();
+
+  function fullTable(limit: number) {
+    const interner = new AttributeInterner();
+    let overflows = 0;
+    const table = new SeriesTable(new SumAggregator(true), interner, {
+      limit,
+      evictUntouched: true,
+      onOverflow: () => void overflows++,
+    });
+    const record = (key: string) => {
+      const row = table.open({ key });
+      table.touched[row] = 1;
+    };
+    for (let i = 0; i < limit; i++) record(`old ${i}`);
+    return { table, record, overflows: () => overflows };
+  }
+
+  test('[4.35] ends as many series of earlier windows as new ones need room, and none of this window', () => {
+    const { table, record, overflows } = fullTable(4);
+    table.startWindow();
+    record('old 1');
+    record('old 3');
+    for (const [key, left] of [
+      ['new 1', 'old 0,old 1,old 2,old 3'],
+      ['new 2', 'old 1,old 3'],
+    ] as const) {
+      record(key);
+      expect(table.size).toBe(4);
+      const keys = table.sets.map(({ values }) => values[0]);
+      expect(keys).toEqual(expect.arrayContaining(['old 1', 'old 3', key]));
+      expect(keys.filter((it) => left.includes(String(it))).length).toBe(key === 'new 1' ? 3 : 2);
+    }
+    expect(overflows()).toBe(0);
+    record('new 3');
+    record('old 1');
+    expect([overflows(), table.size]).toEqual([1, 5]);
+    table.startWindow();
+    for (const key of ['a', 'b', 'c', 'd']) record(key);
+    expect(overflows()).toBe(1);
+  });
+
+  test('looks for room once a window, however many measurements find none', () => {
+    const { table, record, overflows } = fullTable(1000);
+    let reads = 0;
+    table.touched = new Proxy(table.touched, {
+      get: (target, key) => {
+        reads++;
+        return Reflect.get(target, key);
+      },
+    });
+    for (let i = 0; i < 500; i++) record(`new ${i}`);
+    expect(overflows()).toBe(500);
+    // A look at each row, and a few for each measurement.
+    expect(reads).toBeLessThan(1000 + 500 * 3);
+  });
+});
+
+describe('observables with new attribute sets in each round', () => {
+  captureLogs();
+
+  const SERIES = 20;
+
+  test.each([
+    ['within the limit', 100, undefined, false],
+    ['over the limit', 5, undefined, false],
+    ['that a filter makes few of', 100, { keeps: (key: string) => key === 'kind' }, false],
+    ['that a processor makes few of', 100, { process: ({ kind }: Attributes) => ({ kind }) }, false],
+    ['whose callback always fails', 5, undefined, true],
+  ] as const)('leave nothing behind: %s', (_, limit, filter, isFailing) => {
+    for (const temporality of [CUMULATIVE, DELTA]) {
+      const interner = new AttributeInterner();
+      const aggregator = new ObservedSumAggregator(true, temporality === DELTA);
+      const table = new SeriesTable(aggregator, interner, {
+        limit,
+        evictUntouched: false,
+        onOverflow: () => {},
+      });
+      const stream = new AsyncStream({
+        descriptor: { name: 'c', description: '', unit: '', valueType: ValueType.DOUBLE },
+        isDescribedByView: false,
+        temporality,
+        table,
+        interner,
+        filter,
+        idleTimeoutMillis: undefined,
+      });
+      for (let round = 0; round < 100; round++) {
+        for (let i = 0; i < SERIES; i++) stream.observe(1, { user: `u${round}-${i}`, kind: i % 3 });
+        if (isFailing) stream.fail();
+        stream.collect(now());
+      }
+      stream.collect(now());
+      stream.collect(now());
+      expect(table.size).toBe(0);
+      // Ids are numbers of sets, handed out again: with none in use, all that there ever were at a time are free.
+      const most = 2 * SERIES + limit + 4;
+      const probes = Array.from({ length: most }, (_unused, i) => interner.canonical({ probe: i }));
+      expect(Math.max(...probes.map((probe) => interner.intern(probe).id))).toBeLessThan(most);
+      expect(interner.schemaCount).toBeLessThanOrEqual(4);
+    }
+  });
 });

@@ -12,7 +12,7 @@ import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { IdIndex } from './id-index.ts';
 
 /** The one attribute of the series that takes what is over the limit (OTel metrics SDK, "Overflow attribute"). */
-const OVERFLOW: Attributes = { 'otel.metric.overflow': true };
+const OVERFLOW = 'otel.metric.overflow';
 
 /** Rows up to which a table doubles. */
 const SMALL = 4096;
@@ -51,6 +51,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   /** When the last collection was, or when the table was made. */
   windowStart = steadyTime(now());
   #overflow: Cell | undefined;
+  /** The rows below have been written in this window, as far as {@link #evictOne} is concerned. */
+  #evicted = 0;
 
   constructor(aggregator: A, interner: AttributeInterner, options: SeriesTableOptions) {
     this.aggregator = aggregator;
@@ -68,38 +70,54 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return this.#index.get(set.id);
   }
 
-  /**
-   * The row that takes measurements with these attributes: found, made, or that of the overflow series.
-   *
-   * @param canWait returns -1 in place of the overflow series while rows not written since the last collection take up room
-   */
-  open(attributes: Attributes, canWait = false): number {
+  /** The row that takes measurements with these attributes: found, made, or that of the overflow series. */
+  open(attributes: Attributes): number {
     const canonical = this.#interner.canonical(attributes);
     const known = this.#interner.lookup(canonical);
     const row = known === undefined ? -1 : this.#index.get(known.id);
     if (row >= 0) return row;
-    if (this.#isFull() && this.#options.evictUntouched) this.releaseUntouched();
-    if (this.#isFull()) {
-      if (canWait && this.#hasUntouched()) return -1;
-      this.#options.onOverflow();
-      return this.#overflowRow();
-    }
+    if (this.#isFull() && !this.#evictOne()) return this.#overflowed();
     return this.#append(known ?? this.#interner.intern(canonical));
+  }
+
+  /** The same for an interned set. */
+  openSet(set: AttributeSet): number {
+    const row = this.rowOf(set);
+    if (row >= 0) return row;
+    if (this.#isFull() && !this.#evictOne()) return this.#overflowed();
+    return this.#append(set);
+  }
+
+  #overflowed(): number {
+    this.#options.onOverflow();
+    return this.#overflowRow();
   }
 
   /** The overflow series; one that the user made under the same attribute is the same series. */
   #overflowRow(): number {
     if (this.#overflow === undefined) {
-      const set = this.#interner.intern(this.#interner.canonical(OVERFLOW));
+      const set = this.#interner.intern(this.#interner.canonical({ [OVERFLOW]: true }));
       const row = this.#index.get(set.id);
       this.#overflow = this.cell(row < 0 ? this.#append(set) : row);
     }
     return this.#overflow.row;
   }
 
-  /** Whether the row is that of the overflow series. */
+  /** Whether the row is that of the overflow series, or may become it: users may have made it. */
   isOverflow(row: number): boolean {
-    return this.#overflow?.row === row;
+    const { keys, values } = this.sets[row]!;
+    return keys.length === 1 && keys[0] === OVERFLOW && values[0] === true;
+  }
+
+  /** The row of the overflow series, or -1 when there is none. */
+  get overflowRow(): number {
+    return this.#overflow?.row ?? -1;
+  }
+
+  /** Begins the next window, in which no row has been written yet. */
+  startWindow(): void {
+    this.touched.fill(0);
+    this.#evicted = 0;
   }
 
   /** The rows written since the last collection, or undefined when that is all of them. */
@@ -148,15 +166,22 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
    */
   releaseUntouched(keepsOverflow = false): void {
     for (let row = this.size - 1; row >= 0; row--) {
-      if (this.touched[row] === 0 && !(keepsOverflow && this.isOverflow(row))) this.release(row);
+      if (this.touched[row] === 0 && !(keepsOverflow && row === this.overflowRow)) this.release(row);
     }
   }
 
-  /** Whether a row other than that of the overflow series was not written since the last collection. */
-  #hasUntouched(): boolean {
-    let row = this.touched.indexOf(0);
-    if (this.isOverflow(row)) row = this.touched.indexOf(0, row + 1);
-    return row >= 0 && row < this.size;
+  /**
+   * Frees one row that was not written in this window. The search goes on where it last found one, since what was
+   * written stays written until the next window: all searches of a window together pass over the table once.
+   */
+  #evictOne(): boolean {
+    if (!this.#options.evictUntouched) return false;
+    for (; this.#evicted < this.size; this.#evicted++) {
+      if (this.touched[this.#evicted] === 1 || this.#evicted === this.overflowRow) continue;
+      this.release(this.#evicted);
+      return true;
+    }
+    return false;
   }
 
   #isFull(): boolean {

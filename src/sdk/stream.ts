@@ -1,16 +1,15 @@
 // One stream of points: an instrument as one View shows it to one reader.
-import { type Attributes, type Context, context } from '@opentelemetry/api';
+import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
-import { report } from '../data/diagnostics.ts';
 import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
 import { SumAggregator } from './aggregation/sum.ts';
-import { type AttributeFilter, keptAttributes } from './attribute-filter.ts';
+import { type AttributeFilter, keptAttributes, processed } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
-import { canonicalAttributes } from './attribute-value.ts';
 import { elapsedMillis, steadyTime, toWallTimes } from './clock.ts';
+import { type Member, ObservedMembers } from './observed-members.ts';
 import type { SeriesTable } from './series-table.ts';
 
 export interface StreamOptions {
@@ -91,7 +90,11 @@ export class SyncStream implements Stream {
 
   /** The row of the series that these attributes belong to, opened if need be. */
   rowOf(attributes: Attributes, context?: Context): number {
-    return filteredRow(this.#options, attributes, context);
+    const { table, interner, filter } = this.#options;
+    const given = own(this.#options, attributes, context);
+    const set = interner.find(given, filter?.keeps);
+    const row = set === undefined ? -1 : table.rowOf(set);
+    return row < 0 ? table.open(kept(this.#options, given)) : row;
   }
 
   /**
@@ -99,12 +102,12 @@ export class SyncStream implements Stream {
    * collection; delta series end by themselves after it. A series that a View's filter makes of several stays.
    */
   remove(attributes: Attributes): void {
-    const { interner, filter, table } = this.#options;
+    const { interner, table } = this.#options;
     const whole = interner.canonical(attributes);
-    const kept = filter === undefined ? whole : interner.canonical(applied(filter, attributes, undefined));
+    const left = interner.canonical(kept(this.#options, own(this.#options, attributes)));
     // Such a series also holds what was recorded with other values of the attributes left out.
-    if (kept.keys.length < whole.keys.length) return;
-    const set = interner.lookup(kept);
+    if (left.keys.length < whole.keys.length) return;
+    const set = interner.lookup(left);
     const row = set === undefined ? -1 : table.rowOf(set);
     if (set === undefined || row < 0) return;
     const isDelta = this.#options.temporality === AggregationTemporality.DELTA;
@@ -127,7 +130,7 @@ export class SyncStream implements Stream {
     table.windowStart = steadyTime(end);
     if (rows !== undefined) table.releaseUntouched();
     for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
-    table.touched.fill(0);
+    table.startWindow();
     return columns;
   }
 
@@ -143,7 +146,7 @@ export class SyncStream implements Stream {
         table.release(row);
       }
     }
-    table.touched.fill(0);
+    table.startWindow();
   }
 
   #copy(end: bigint, rows?: Uint32Array, start?: bigint): MetricColumns | undefined {
@@ -158,56 +161,54 @@ export class AsyncStream implements Stream {
   readonly table: SeriesTable;
   readonly #options: StreamOptions;
   readonly #sum: ObservedSumAggregator | undefined;
-  /** Observed while series of the last round took up the room that they may leave in this one. */
-  #waiting: [value: number, attributes: Attributes][] = [];
-  /**
-   * What a round observed for a distribution, which cannot take back what it counted should a callback fail. Sums and
-   * last values are overwritten by the next round.
-   */
-  readonly #round: [value: number, attributes: Attributes][] | undefined;
+  /** Whether an observation has its row to itself, or takes it over from the one before. */
+  readonly #isDirect: boolean;
+  /** Whether several attribute sets add up in a row, so that observations must be told apart by all attributes. */
+  readonly #isMerging: boolean;
+  readonly #members: ObservedMembers;
   #failed = false;
 
   constructor(options: StreamOptions) {
+    const { table, filter, interner } = options;
+    const { aggregator } = table;
     this.descriptor = options.descriptor;
     this.isDescribedByView = options.isDescribedByView;
-    this.table = options.table;
+    this.table = table;
     this.#options = options;
-    const { aggregator } = options.table;
     this.#sum = aggregator instanceof ObservedSumAggregator ? aggregator : undefined;
-    const isOverwritten = this.#sum !== undefined || aggregator instanceof LastValueAggregator;
-    this.#round = isOverwritten ? undefined : [];
+    const isLastValue = aggregator instanceof LastValueAggregator;
+    this.#isMerging = filter !== undefined && !isLastValue;
+    // A distribution cannot take back what it counted, should a callback fail or observe the same again.
+    this.#isDirect = isLastValue || (this.#sum !== undefined && filter === undefined);
+    this.#members = new ObservedMembers(interner);
   }
 
-  /**
-   * The last observation of a series in a round counts. Those over the limit add up in the overflow series, and those
-   * that a View's filter makes one series add up in it.
-   */
+  /** The last observation of an attribute set in a round counts. Those that share a row add up in it. */
   observe(value: number, attributes: Attributes): void {
-    if (this.#round) this.#round.push([value, canonicalAttributes(attributes)]);
-    else this.#observe(value, attributes);
-  }
-
-  #observe(value: number, attributes: Attributes): void {
-    // At most as many wait as may find room.
-    const canWait = this.#waiting.length < this.table.size;
-    if (!this.#record(value, attributes, canWait)) {
-      this.#waiting.push([value, canonicalAttributes(attributes)]);
+    const { table, interner, filter } = this.#options;
+    const given = own(this.#options, attributes);
+    let target = interner.find(given, filter?.keeps);
+    let set = this.#isMerging ? interner.find(attributes) : target;
+    if (target === undefined || set === undefined) {
+      // Both are read before either is interned, because reading may throw.
+      const left = interner.canonical(kept(this.#options, given));
+      const whole = this.#isMerging ? interner.canonical(attributes) : left;
+      target = interner.intern(left);
+      set = interner.intern(whole);
+    }
+    const row = this.#isDirect ? this.#ownRow(target) : -1;
+    if (row < 0) this.#members.observe(set, target, value);
+    else {
+      table.aggregator.record(row, value);
+      table.touched[row] = 1;
     }
   }
 
-  /** False when the observation has to wait for room. */
-  #record(value: number, attributes: Attributes, canWait: boolean): boolean {
-    const { table, filter } = this.#options;
-    const { size } = table;
-    const row = filteredRow(this.#options, attributes, undefined, canWait);
-    if (row < 0) return false;
-    // Started when the callback had last not reported it (OTel metrics SDK, "Start timestamps").
-    if (table.size > size) table.startTimes[row] = table.windowStart;
-    const isAdding = filter !== undefined || table.isOverflow(row);
-    if (table.touched[row] === 0 || !isAdding) this.#sum?.clear(row);
-    table.touched[row] = 1;
-    table.aggregator.record(row, value);
-    return true;
+  /** The row of the set, or -1 when it has none to itself. */
+  #ownRow(target: AttributeSet): number {
+    const { table } = this;
+    const row = table.rowOf(target);
+    return row >= 0 && table.isOverflow(row) ? -1 : row;
   }
 
   /** Says that a callback of this round failed: what it did report is not exported, what it knew is kept. */
@@ -217,28 +218,21 @@ export class AsyncStream implements Stream {
 
   collect(end: bigint): MetricColumns | undefined {
     const { table, temporality } = this.#options;
-    const round = this.#round?.splice(0) ?? [];
-    if (!this.#failed) for (const [value, attributes] of round) this.#observe(value, attributes);
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const isDelta = temporality === AggregationTemporality.DELTA;
     if (this.#failed) {
       this.#failed = false;
-      table.touched.fill(0);
+      this.#members.cancelRound();
+      table.startWindow();
       return undefined;
     }
-    if (waiting.length > 0) {
-      table.releaseUntouched(true);
-      for (const [value, attributes] of waiting) this.#record(value, attributes, false);
-    }
-    const isDelta = temporality === AggregationTemporality.DELTA;
-    const rows = table.touchedRows();
-    const points = copyPoints(
-      this.descriptor,
-      this.#options,
-      end,
-      rows,
-      isDelta ? table.windowStart : undefined,
+    this.#place();
+    // A delta needs the value before, and a row of several has only their sum.
+    this.#members.endRound(
+      ({ target }) => isDelta && this.#sum !== undefined && !(this.#isDirect && this.#ownRow(target) >= 0),
     );
+    const rows = table.touchedRows();
+    const start = isDelta ? table.windowStart : undefined;
+    const points = copyPoints(this.descriptor, this.#options, end, rows, start);
     const columns = points && table.aggregator.collect(points, rows);
     table.windowStart = steadyTime(end);
     // A series that a callback no longer reports is gone (OTel metrics SDK, "Asynchronous instruments").
@@ -247,46 +241,51 @@ export class AsyncStream implements Stream {
     if (isDelta && this.#sum === undefined) {
       for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
     }
-    table.touched.fill(0);
+    table.startWindow();
     return columns;
   }
-}
 
-/**
- * A processor of the user's that fails costs the attributes of its own stream, not the measurement and not those of
- * other Views; attributes that it would have removed do not get out.
- */
-function applied(filter: AttributeFilter, attributes: Attributes, given: Context | undefined): Attributes {
-  if (filter.keeps) return keptAttributes(attributes, filter.keeps);
-  try {
-    const processed = filter.process(attributes, given ?? context.active());
-    return keptAttributes(processed, () => true);
-  } catch (error) {
-    report(
-      'error',
-      'attributes-processor',
-      'an attributes processor of a View failed; the measurement counts without attributes',
-      error,
-    );
-    return {};
+  /** Gives members their rows: first those that have one, then, as far as series that have left make room, new ones. */
+  #place(): void {
+    const { table } = this;
+    const homeless = this.#members.observed.filter((member) => {
+      const row = table.rowOf(member.target);
+      if (row >= 0) this.#add(row, member);
+      return row < 0;
+    });
+    if (homeless.length > 0) table.releaseUntouched(true);
+    for (const member of homeless) {
+      const { size } = table;
+      const row = table.openSet(member.target);
+      // Started when the callback had last not reported it (OTel metrics SDK, "Start timestamps").
+      if (table.size > size) table.startTimes[row] = table.windowStart;
+      this.#add(row, member);
+    }
+    for (const { target, previous } of this.#members.unobserved) {
+      const own = table.rowOf(target);
+      const row = own < 0 ? table.overflowRow : own;
+      if (row >= 0 && table.touched[row] === 1) this.#sum?.add(row, 0, previous);
+    }
+  }
+
+  #add(row: number, { value, previous }: Member): void {
+    const { table } = this;
+    if (this.#sum === undefined) table.aggregator.record(row, value);
+    else {
+      if (table.touched[row] === 0) this.#sum.reset(row);
+      this.#sum.add(row, value, previous);
+    }
+    table.touched[row] = 1;
   }
 }
 
-function filteredRow(
-  { table, interner, filter }: StreamOptions,
-  attributes: Attributes,
-  context: Context | undefined,
-  canWait = false,
-): number {
-  if (filter?.keeps) {
-    const set = interner.find(attributes, filter.keeps);
-    const row = set === undefined ? -1 : table.rowOf(set);
-    return row < 0 ? table.open(applied(filter, attributes, context), canWait) : row;
-  }
-  const kept = filter === undefined ? attributes : applied(filter, attributes, context);
-  const set = interner.find(kept);
-  const row = set === undefined ? -1 : table.rowOf(set);
-  return row < 0 ? table.open(kept, canWait) : row;
+/** What a processor of the user's makes of the attributes. */
+function own({ filter }: StreamOptions, attributes: Attributes, context?: Context): Attributes {
+  return filter?.process === undefined ? attributes : processed(filter.process, attributes, context);
+}
+
+function kept({ filter }: StreamOptions, own: Attributes): Attributes {
+  return filter?.keeps === undefined ? own : keptAttributes(own, filter.keeps);
 }
 
 function copyPoints(

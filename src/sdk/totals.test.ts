@@ -278,4 +278,61 @@ describe('[4.36] totals', () => {
       ),
     );
   });
+
+  test('of observed deltas are what each attribute set grew by, whatever Views and limits make of them', async () => {
+    // A user may well observe the overflow series itself.
+    const setsOfKey = (key: number): Attributes =>
+      key === 0 ? { 'otel.metric.overflow': true } : { key, even: key % 2 === 0 };
+    const observation = fc.tuple(fc.nat(9), fc.nat(100));
+    const round = fc.record({
+      observed: fc.array(observation, { maxLength: 14 }),
+      grown: fc.nat(50),
+      isFailing: fc.nat(4).map((it) => it === 0),
+    });
+    const processors = [
+      undefined,
+      createAllowListAttributesProcessor(['even', 'otel.metric.overflow']),
+      createAllowListAttributesProcessor([]),
+      { process: ({ key }: Attributes) => ({ third: Number(key ?? 0) % 3 }) },
+    ];
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(round, { minLength: 1, maxLength: 15 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.constantFrom(...processors),
+        async (rounds, limit, processor) => {
+          const views = processor === undefined ? [] : [{ attributesProcessors: [processor] }];
+          const limits = [DELTA, CUMULATIVE].map((temporality) => ({ temporality, limit }));
+          const { readers, meter } = setUp({ readers: limits, views });
+          let base = 0;
+          let current: (typeof rounds)[number];
+          meter.createObservableCounter('observed').addCallback((result) => {
+            for (const [key, value] of current.observed) result.observe(base + value, setsOfKey(key));
+            if (current.isFailing) throw new Error('not now');
+          });
+          let before = new Map<number, number>();
+          for (current of rounds) {
+            base += current.grown;
+            const [deltas = 0, values = 0] = (
+              await Promise.all(readers.map(async (reader) => addTotals({}, await metricsOf(reader))))
+            ).map(({ observed }) => observed);
+            if (current.isFailing) {
+              expect([deltas, values]).toEqual([0, 0]);
+              continue;
+            }
+            const now = new Map(current.observed.map(([key, value]) => [key, base + value]));
+            let grown = 0;
+            for (const [key, value] of now) {
+              const previous = before.get(key) ?? 0;
+              grown += value >= previous ? value - previous : value;
+            }
+            const total = [...now.values()].reduce((all, value) => all + value, 0);
+            expect([deltas, values]).toEqual([grown, total]);
+            before = now;
+          }
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
 });

@@ -27,19 +27,24 @@ export class ObservedSumAggregator implements Aggregator {
     if (this.#isDelta) this.#previous[row] = 0;
   }
 
-  /** Forgets the value of the last round, but not what it was. */
-  clear(row: number): void {
-    this.#values[row] = 0;
-  }
-
   move(from: number, to: number): void {
     this.#values[to] = this.#values[from]!;
     if (this.#isDelta) this.#previous[to] = this.#previous[from]!;
   }
 
-  /** Adds, because the overflow series stands for several observations of a round. */
+  /** The last observation of a round counts. */
   record(row: number, value: number): void {
+    this.#values[row] = value;
+  }
+
+  /**
+   * Adds one of several series that make up a row, which begins each round empty.
+   *
+   * @param previous what it was observed to be at the last collection, wherever it was shown then; 0 for a new one
+   */
+  add(row: number, value: number, previous: number): void {
     this.#values[row]! += value;
+    if (this.#isDelta && (!this.#isMonotonic || value >= previous)) this.#previous[row]! += previous;
   }
 
   createReservoir(): ExemplarReservoir {
@@ -54,7 +59,9 @@ export class ObservedSumAggregator implements Aggregator {
         const value = values[i]!;
         const previous = this.#previous[row]!;
         this.#previous[row] = value;
-        if (!this.#isMonotonic || value >= previous) values[i] = value - previous;
+        // Sums of finite values may be infinite, and the difference of two such is no number.
+        if (value === previous) values[i] = 0;
+        else if (!this.#isMonotonic || value >= previous) values[i] = value - previous;
       }
     }
     return sumColumns({ ...points, values }, this.#isMonotonic);
