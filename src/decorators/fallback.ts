@@ -79,11 +79,11 @@ export function fallback(
         await deliver(owed, signal);
         return;
       } catch (cause) {
-        signal.throwIfAborted();
         const error = ExportError.from(cause);
         if (isTaken(error, owed)) throw error;
         failures.push({ name, error });
         owed = owedOf(error, owed);
+        if (signal.aborted) break;
       }
     }
     throw failedTogether('not delivered', failures, owed === batch ? undefined : owed);

@@ -47,9 +47,8 @@ export class Lane {
   }
 
   #send(): Promise<void> {
-    if (this.#backlog.length === 0) return Promise.resolve();
-    this.#sending ??= this.#sendBacklog();
-    return this.#sending;
+    if (this.#sending === undefined && this.#backlog.length > 0) this.#sending = this.#sendBacklog();
+    return this.#sending ?? Promise.resolve();
   }
 
   /** Ends at the first failure that may pass. A batch refused for good does not hold up those behind it. */
