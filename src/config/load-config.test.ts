@@ -45,6 +45,7 @@ metrics:
       prometheus: false,
       exporters: [],
       readers: [],
+      exemplarFilter: 'trace_based',
       selfMetrics: true,
       handleSignals: false,
     });

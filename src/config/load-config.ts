@@ -13,12 +13,17 @@ const MAX_TYPING_ERRORS = 4;
 /**
  * @param file path of a YAML file whose `metrics` map holds the settings
  * @param code settings given in code; they win over the file's
+ * @param environment settings from the environment, known to be usable; the others win over them
  * @throws ConfigError naming each wrong setting, its value and what would be accepted
  */
-export function loadConfig(file: string | undefined, code: MetricsConfig): ResolvedConfig {
+export function loadConfig(
+  file: string | undefined,
+  code: MetricsConfig,
+  environment: MetricsConfig = {},
+): ResolvedConfig {
   const fromFile = file === undefined ? {} : readFile(file);
   const given = Object.fromEntries(Object.entries(code).filter(([, value]) => value !== undefined));
-  const result = metricsConfig.safeParse({ ...fromFile, ...given });
+  const result = metricsConfig.safeParse({ ...environment, ...fromFile, ...given });
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap((issue) =>
     describe(issue, { ...fromFile, ...given }, (key) => key in given),

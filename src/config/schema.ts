@@ -4,6 +4,7 @@ import type { AttributeValue } from '@opentelemetry/api';
 import { z } from 'zod';
 import type { PushMetricExporter } from '../data/exporter.ts';
 import type { IMetricReader } from '../data/reader.ts';
+import { EXEMPLAR_FILTERS } from '../sdk/exemplars/exemplar-filter.ts';
 import { DURATION_FORMAT, parseDuration } from './duration.ts';
 
 /** The longest delay that a Node timer takes, about 24 days. */
@@ -91,6 +92,11 @@ export const metricsConfig = z.strictObject({
       'use a list of readers',
     )
     .default([]),
+  /**
+   * Which measurements may become exemplars, examples with the trace they were made in. Default `trace_based`: those
+   * made in a sampled span, as specified. An exemplar also has the attributes that Views remove.
+   */
+  exemplarFilter: z.enum(EXEMPLAR_FILTERS, `use ${EXEMPLAR_FILTERS.join(', ')}`).default('trace_based'),
   /**
    * Whether the pipeline measures itself: collections, exports, points in flight and points lost. Default true: an
    * outage of metrics should show in metrics. See docs/self-metrics.md.

@@ -8,14 +8,16 @@ import {
 } from '@opentelemetry/api';
 import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
+import { ConsoleMetricExporter } from '../exporters/console.ts';
 import { jsonFile } from '../exporters/json-file.ts';
 import { PrometheusMetricReader } from '../exporters/prometheus.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
 import { detectResource } from './detect-resource.ts';
 import { loadConfig } from './load-config.ts';
+import { exportersOfEnvironment, metricsEnvironment } from './metrics-environment.ts';
 import { listenPersistently } from './prometheus-listener.ts';
-import type { MetricsConfig } from './schema.ts';
+import type { MetricsConfig, ResolvedConfig } from './schema.ts';
 import { onSignals } from './signals.ts';
 
 export interface StartMetricsOptions extends MetricsConfig {
@@ -41,7 +43,7 @@ const started = globalThis as { [STARTED]?: MetricsHandle };
 /**
  * Starts metrics for this process: resource, exporters, readers and provider from settings, registered with
  * `@opentelemetry/api`. Once it has returned, nothing that goes wrong reaches the caller: it is logged through
- * `diag`, to the console if no logger is set.
+ * `diag`, to the console if no logger is set. Settings in code win over those in a file, and these over the environment's.
  *
  * A second call in the same process changes nothing and returns the handle of the first.
  *
@@ -64,7 +66,10 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
     );
   }
   const { configFile, ...code } = options;
-  const config = loadConfig(configFile, code);
+  const config = loadConfig(configFile, code, metricsEnvironment(process.env));
+  // Only where no setting names a destination: what code and files say comes first.
+  const named = hasDestination(config) ? undefined : exportersOfEnvironment(process.env);
+  if (named?.includes('prometheus')) config.prometheus = true;
 
   const prometheus = config.prometheus === false ? undefined : new PrometheusMetricReader();
   const exporters = [
@@ -76,6 +81,7 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
             timeoutMillis: config.exportTimeout || Number.POSITIVE_INFINITY,
           }),
         ]),
+    ...(named?.includes('console') ? [new ConsoleMetricExporter()] : []),
     ...config.exporters,
   ];
   const periodic = exporters.map(
@@ -87,12 +93,17 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
       }),
   );
   const readers = [...periodic, ...(prometheus ? [prometheus] : []), ...config.readers];
-  if (readers.length === 0) {
-    report('warn', 'no-reader', 'metrics go nowhere: set jsonFilePath, prometheus, exporters or readers');
+  if (readers.length === 0 && named === undefined) {
+    report(
+      'warn',
+      'no-reader',
+      'metrics go nowhere: set jsonFilePath, prometheus, exporters or readers, or OTEL_METRICS_EXPORTER=none',
+    );
   }
   const meterProvider = new MeterProvider({
     resource: detectResource(config),
     readers,
+    exemplarFilter: config.exemplarFilter,
     selfMetrics: config.selfMetrics,
   });
 
@@ -134,6 +145,10 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
   };
   started[STARTED] = handle;
   return handle;
+}
+
+function hasDestination({ jsonFilePath, prometheus, exporters, readers }: ResolvedConfig): boolean {
+  return jsonFilePath !== undefined || prometheus !== false || exporters.length + readers.length > 0;
 }
 
 /** OpenTelemetry's `diag` is silent until a logger is set, and silence is how outages of metrics go unnoticed. */

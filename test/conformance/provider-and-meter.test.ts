@@ -13,6 +13,7 @@ import { runInNewContext } from 'node:vm';
 import { type Attributes, type ObservableResult, ValueType } from '@opentelemetry/api';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { metricsEnvironment } from '../../src/config/metrics-environment.ts';
 import { metricsConfig } from '../../src/config/schema.ts';
 import { AggregationType } from '../../src/data/aggregation-option.ts';
 import { ExportResultCode, type PushMetricExporter } from '../../src/data/exporter.ts';
@@ -263,7 +264,7 @@ describe('MeterProvider', () => {
     expect(await pointsOf(reader)).toEqual([[attributes, 1]]);
   });
 
-  test('[1.36] what a file can set, code can set too', () => {
+  test('[1.36] what a file or the environment can set, code can set too', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'meterline-')), 'metrics.yaml');
     writeFileSync(
       file,
@@ -276,6 +277,7 @@ describe('MeterProvider', () => {
   export_interval: 1s
   export_timeout: 500ms
   prometheus: { host: localhost, port: 9000, path: /m }
+  exemplar_filter: always_off
   self_metrics: false
   handle_signals: true
 `,
@@ -289,10 +291,17 @@ describe('MeterProvider', () => {
       exportInterval: 1_000,
       exportTimeout: 500,
       prometheus: { host: 'localhost', port: 9000, path: '/m' },
+      exemplarFilter: 'always_off' as const,
       selfMetrics: false,
       handleSignals: true,
     };
     expect(loadConfig(file, {})).toEqual(loadConfig(undefined, code));
+    const environment = metricsEnvironment({
+      OTEL_METRIC_EXPORT_INTERVAL: '1000',
+      OTEL_METRIC_EXPORT_TIMEOUT: '500',
+      OTEL_METRICS_EXEMPLAR_FILTER: 'always_off',
+    });
+    expect(code).toMatchObject(environment);
     const inCodeOnly = ['exporters', 'readers'];
     expect([...Object.keys(code), ...inCodeOnly].sort()).toEqual(Object.keys(metricsConfig.shape).sort());
   });

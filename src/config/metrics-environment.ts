@@ -1,0 +1,34 @@
+// What the environment says about metrics as a whole (OpenTelemetry specification, "Metrics SDK configuration" and "Exporter
+// selection"). Settings in code and in a file come before it.
+import { EXEMPLAR_FILTERS } from '../sdk/exemplars/exemplar-filter.ts';
+import { type Environment, listOf, millis, oneOf, readVariable, warnOf } from './environment.ts';
+import type { MetricsConfig } from './schema.ts';
+
+/** Settings by their variables; those that are not set, or not usable, are undefined. */
+export function metricsEnvironment(env: Environment) {
+  return {
+    exportInterval: readVariable(env, ['OTEL_METRIC_EXPORT_INTERVAL'], millis(1)),
+    exportTimeout: readVariable(env, ['OTEL_METRIC_EXPORT_TIMEOUT'], millis(0)),
+    exemplarFilter: readVariable(env, ['OTEL_METRICS_EXEMPLAR_FILTER'], oneOf(EXEMPLAR_FILTERS)),
+  } satisfies MetricsConfig;
+}
+
+const EXPORTERS = ['console', 'prometheus'] as const;
+
+export type ExporterName = (typeof EXPORTERS)[number];
+
+/** The exporters that `OTEL_METRICS_EXPORTER` names, none for `none`, and undefined when it says nothing. */
+export function exportersOfEnvironment(env: Environment): readonly ExporterName[] | undefined {
+  const variable = 'OTEL_METRICS_EXPORTER';
+  const names = listOf(env[variable] ?? '');
+  if (names.includes('none')) return [];
+  const known = EXPORTERS.filter((name) => names.includes(name));
+  if (known.length < names.length) {
+    warnOf(
+      variable,
+      `${variable} is ${JSON.stringify(env[variable])}; of it ${known.join(' and ') || 'nothing'} is used. Use ${EXPORTERS.join(', ')} or none here, ` +
+        'and pass other exporters to startMetrics',
+    );
+  }
+  return known.length > 0 ? known : undefined;
+}
