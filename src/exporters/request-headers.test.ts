@@ -6,6 +6,7 @@ import { type HeaderRules, requestHeaders } from './request-headers.ts';
 
 const RULES: HeaderRules = {
   owned: (name) => name === 'content-type',
+  isName: (name) => !name.startsWith('!'),
   isValue: (value) => /^[\x20-\x7e]*$/.test(value),
   valueFormat: 'ASCII text',
 };
@@ -85,6 +86,7 @@ describe('headers of requests', () => {
     [{ headers: ['a=b'] }],
     [{ headers: { 'a b': 'secret' } }],
     [{ headers: { '': 'secret' } }],
+    [{ headers: { '!a': 'secret' } }],
     [{ headers: { a: 'secret\r\nb: c' } }],
     [{ headers: { a: undefined } }],
     [{ bearerToken: '' }],

@@ -14,6 +14,8 @@ export type BearerToken = string | (() => string | Promise<string>);
 export interface HeaderRules {
   /** Lower-case names that belong to the protocol; a user's are left out, with one message. */
   readonly owned: (name: string) => boolean;
+  /** Of a name in lower case that HTTP would take. */
+  readonly isName: (name: string) => boolean;
   readonly isValue: (value: string) => boolean;
   /** Completes "it must be …". */
   readonly valueFormat: string;
@@ -42,10 +44,11 @@ export function requestHeaders(
     demandSecret(isObject(given), 'headers', 'an object of names to texts, or a function that gives one');
     const kept: Headers = {};
     for (const [name, value] of Object.entries(given as object)) {
-      demandSecret(TOKEN.test(name), `headers: the name ${JSON.stringify(name)}`, 'a header name');
+      const lower = name.toLowerCase();
+      const isName = TOKEN.test(lower) && rules.isName(lower);
+      demandSecret(isName, `headers: the name ${JSON.stringify(name)}`, 'a header name');
       const isText = typeof value === 'string' && rules.isValue(value);
       demandSecret(isText, `headers: the value of ${name}`, rules.valueFormat);
-      const lower = name.toLowerCase();
       if (rules.owned(lower)) {
         report(
           'warn',

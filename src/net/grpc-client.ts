@@ -19,6 +19,7 @@ export interface GrpcClientOptions {
 }
 
 export interface GrpcCallOptions {
+  /** Names in lower case; values in Base64 where the name ends in `-bin`, as they are on the wire. */
   metadata: Record<string, string>;
   /** Milliseconds since the Unix epoch; told to the server. Infinity for none. */
   deadline: number;
@@ -73,7 +74,12 @@ export function createGrpcClient(options: GrpcClientOptions): GrpcClient {
     if (current && (current.credentialsVersion !== version || age >= options.maxConnectionAgeMillis)) {
       retire(current);
     }
-    current ??= open(grpc, options, version, make());
+    try {
+      current ??= open(grpc, options, version, make());
+    } catch (cause) {
+      // Credentials of another copy of grpc-js, or a service config that is none.
+      throw new ExportError('INTERNAL', `no gRPC channel can be made: ${textOf(cause)}`, { cause });
+    }
     return current;
   }
 
@@ -156,7 +162,9 @@ function unaryCall(
   signal: AbortSignal,
 ): Promise<GrpcAnswer> {
   const metadata = new grpc.Metadata();
-  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  for (const [name, value] of Object.entries(headers)) {
+    metadata.set(name, name.endsWith('-bin') ? Buffer.from(value, 'base64') : value);
+  }
   return new Promise((resolve) => {
     let hasHeaders = false;
     const onAbort = () => call.cancel();
