@@ -14,15 +14,16 @@ export function failedTogether(
   failures: readonly Failure[],
   undelivered?: MetricBatch,
 ): ExportError {
-  const last = failures.at(-1)!.error;
+  const errors = failures.map(({ error }) => error);
+  const main = errors.findLast(({ retryable }) => retryable) ?? errors.at(-1)!;
   return new ExportError(
-    last.code,
+    main.code,
     `${summary}: ${failures.map(({ name, error }) => `${name}: ${error.message}`).join('; ')}`,
     {
-      retryable: failures.some(({ error }) => error.retryable),
-      retryAfterMs: last.retryAfterMs,
+      retryable: main.retryable,
+      retryAfterMs: main.retryAfterMs,
       undelivered,
-      cause: failures.length === 1 ? last : new AggregateError(failures.map(({ error }) => error)),
+      cause: errors.length === 1 ? main : new AggregateError(errors),
     },
   );
 }
