@@ -38,6 +38,16 @@ export class LineBuffer {
     return this.#length === 0;
   }
 
+  /** How many bytes there are since the last {@link take}. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Takes back what was written after there were so many bytes. */
+  truncate(length: number): void {
+    this.#length = length;
+  }
+
   /** Bytes that many lines share. A typed array copies in 12 ns where a string takes 50. */
   bytes(piece: Uint8Array): void {
     this.#bytes.set(piece, this.#length);

@@ -13,6 +13,7 @@ import type {
 } from '../data/metric-batch.ts';
 import { DataPointType } from '../data/metric-data.ts';
 import { attributesBytes, attributesText } from './otlp-protobuf-attributes.ts';
+import { isInt64 } from './otlp-request.ts';
 import {
   BYTES,
   FIXED64,
@@ -201,12 +202,8 @@ function halvesOf(times: BigUint64Array): Uint32Array {
   return new Uint32Array(times.buffer, times.byteOffset, 2 * times.length);
 }
 
-/**
- * A number point or an exemplar holds either type, whatever the instrument's: a value that 64 bits of an integer
- * cannot hold, such as a fraction from another SDK, is a double, so that nothing is lost.
- */
 function writeNumber(out: ProtobufWriter, doubleTag: number, value: number, isInt: boolean): void {
-  if (isInt && Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63) {
+  if (isInt && isInt64(value)) {
     out.byte(AS_INT);
     out.sfixed64(value);
   } else {

@@ -34,3 +34,11 @@ export const POINTS_PER_STEP = 256;
 export function otlpTemporality(temporality: AggregationTemporality): number {
   return temporality === AggregationTemporality.DELTA ? 1 : 2;
 }
+
+/**
+ * Whether a value of an integer instrument can be written as one. Another SDK may give fractions and more than 64 bits
+ * hold; points and exemplars can be doubles all the same, so that nothing is lost.
+ */
+export function isInt64(value: number): boolean {
+  return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63;
+}
