@@ -19,6 +19,14 @@ describe('createExporter', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
+  test('[7.31] a batch taken but for some points is a success that says so', async () => {
+    const refusal = new ExportError('REJECTED', '3 refused', { rejectedDataPoints: 3 });
+    expect(await setUp({ export: async () => refusal }).send()).toEqual({
+      code: ExportResultCode.SUCCESS,
+      error: refusal,
+    });
+  });
+
   test('[6.03] success and failure reach the callback, whatever was thrown', async () => {
     expect(await setUp({}).send()).toEqual({ code: ExportResultCode.SUCCESS });
     const own = new ExportError('IO', 'disk full', { retryable: true });

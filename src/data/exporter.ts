@@ -14,6 +14,7 @@ export enum ExportResultCode {
 
 export interface ExportResult {
   code: ExportResultCode;
+  /** Why it failed; with success, which points the receiver took the batch without. */
   error?: Error;
 }
 
@@ -60,8 +61,11 @@ export interface ExporterDefinition {
   /**
    * Delivers one batch. Reject (best with an {@link ExportError}) when it was not delivered. The batch is
    * immutable and may be kept. Stop when `signal` aborts: the export has then already been reported as failed.
+   *
+   * Resolve with an {@link ExportError} that has `rejectedDataPoints` where the receiver took the batch but for some points:
+   * OTLP calls that a success, and the provider's metrics about itself tell the two apart. Any other value means nothing.
    */
-  export(batch: MetricBatch, options: { signal: AbortSignal }): Promise<void>;
+  export(batch: MetricBatch, options: { signal: AbortSignal }): Promise<unknown>;
   /** Called by `forceFlush()` once all exports in flight have ended. */
   forceFlush?(): Promise<void>;
   /** Called once, after all exports in flight have ended or run out of time. */
@@ -88,13 +92,13 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
   async function run(metrics: ResourceMetrics, signal: AbortSignal | undefined): Promise<ExportResult> {
     try {
       if (shutdownResult !== undefined) throw new ExportError('SHUTDOWN', `${name} has been shut down`);
-      await bounded(
+      const refusal = await bounded(
         `export to ${name}`,
         timeoutMillis,
         (bound) => definition.export(toBatch(metrics), { signal: bound }),
         signal,
       );
-      return { code: ExportResultCode.SUCCESS };
+      return { code: ExportResultCode.SUCCESS, ...(refusal instanceof Error && { error: refusal }) };
     } catch (error) {
       return { code: ExportResultCode.FAILED, error: ExportError.from(error) };
     }

@@ -190,6 +190,22 @@ describe('self-metrics', () => {
     expect(await points(OPERATION)).toEqual([[{ 'error.type': 'rejected' }, 1]]);
   });
 
+  test('[7.31] points refused of a batch that was taken count as failed, and the flush succeeds', async () => {
+    const refusal = new ExportError('REJECTED', '3 refused', { rejectedDataPoints: 3 });
+    const exporter = createExporter({
+      name: 'controlled',
+      componentType: 'controlled_metric_exporter',
+      export: async () => refusal,
+    });
+    const { provider, meter, points } = observed([periodic(exporter)]);
+    for (let i = 0; i < 9; i++) meter.createCounter('more').add(1, { i });
+    await provider.forceFlush();
+    expect(await points(EXPORTED)).toEqual([
+      [{}, 7],
+      [{ 'error.type': 'rejected' }, 3],
+    ]);
+  });
+
   const foreign = (parts: object) => Object.assign(new Error('foreign'), parts);
   const partial =
     (code: 'REJECTED' | 'UNAVAILABLE', undelivered: number, rejectedDataPoints?: number) =>

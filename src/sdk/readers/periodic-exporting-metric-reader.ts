@@ -244,7 +244,9 @@ export class PeriodicExportingMetricReader extends MetricReader {
         isAnswered = true;
         if (result?.code === ExportResultCode.SUCCESS) {
           onAnswer();
-          ended?.();
+          // Partial success: delivered, but for some points.
+          const { rejectedDataPoints } = (result.error ?? {}) as Partial<ExportError>;
+          ended?.(rejectedDataPoints === undefined ? undefined : result.error);
           resolve();
         } else {
           const error = result?.error ?? new Error('the exporter gave no reason');
