@@ -188,8 +188,8 @@ export function validOtlpGrpcOptions(options: OtlpGrpcOptions): ValidOtlpGrpcOpt
   }
   return {
     ...validOtlpOptions(OWNER, common),
-    endpoints: (endpoints ?? [single]).map((endpoint, i) =>
-      validEndpoint(endpoints === undefined ? '' : `endpoints[${i}].`, { insecure, tls }, endpoint),
+    endpoints: (endpoints ?? [{ ...single, insecure, tls }]).map((endpoint, i) =>
+      validEndpoint(endpoints && `endpoints[${i}]`, { insecure, tls }, endpoint),
     ),
     compression,
     proxy,
@@ -201,13 +201,15 @@ export function validOtlpGrpcOptions(options: OtlpGrpcOptions): ValidOtlpGrpcOpt
 }
 
 function validEndpoint(
-  prefix: string,
+  setting: string | undefined,
   shared: Pick<OtlpGrpcEndpoint, 'insecure' | 'tls'>,
   endpoint: OtlpGrpcEndpoint,
 ): ValidOtlpGrpcEndpoint {
   const { demand, demandObject, demandNothing, demandSecret } = optionChecks(OWNER);
-  demandObject(prefix.slice(0, -1), endpoint);
-  const { url = DEFAULT_URL, credentials, headers, bearerToken, insecure, tls, ...unknown } = endpoint;
+  if (setting !== undefined) demandObject(setting, endpoint);
+  const prefix = setting === undefined ? '' : `${setting}.`;
+  const { url = DEFAULT_URL, credentials, headers, bearerToken, tls, ...rest } = endpoint;
+  const { insecure = shared.insecure ?? false, ...unknown } = rest;
   demandNothing(unknown, prefix);
   // A URL may hold a password.
   demandSecret(
@@ -215,25 +217,20 @@ function validEndpoint(
     `${prefix}url`,
     GRPC_ENDPOINT_FORMAT,
   );
-  demand(
-    insecure === undefined || typeof insecure === 'boolean',
-    `${prefix}insecure`,
-    insecure,
-    'true or false',
-  );
+  demand(typeof insecure === 'boolean', `${prefix}insecure`, insecure, 'true or false');
   demandSecret(
     credentials === undefined || (typeof credentials === 'object' && credentials !== null),
     `${prefix}credentials`,
     'ChannelCredentials made with @grpc/grpc-js',
   );
   demandSecret(
-    credentials === undefined || (tls === undefined && insecure === undefined),
+    credentials === undefined || (tls === undefined && rest.insecure === undefined),
     `${prefix}credentials beside tls or insecure`,
     'given alone: they say how to encrypt',
   );
   return {
     target: parseGrpcTarget(url)!,
-    insecure: insecure ?? shared.insecure ?? false,
+    insecure,
     tls: tls ?? shared.tls,
     credentials,
     headers,
