@@ -3,6 +3,7 @@ import nodeConsole from 'node:console';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { afterAll, beforeEach, describe, vi } from 'vitest';
 import { createExporter, type PushMetricExporter } from '../../src/data/exporter.ts';
 import { AggregationTemporality } from '../../src/data/metric-data.ts';
@@ -10,6 +11,7 @@ import { fallback, filter, logging, multi, retry, timeout } from '../../src/deco
 import { ConsoleMetricExporter } from '../../src/exporters/console.ts';
 import { InMemoryMetricExporter } from '../../src/exporters/in-memory.ts';
 import { jsonFile } from '../../src/exporters/json-file.ts';
+import { stdout } from '../../src/exporters/stdout.ts';
 import { captureLogs } from '../support/collected.ts';
 import { decoratorContract, exporterContract } from './exporter-kit.ts';
 
@@ -27,6 +29,9 @@ describe('exporters', () => {
   exporterContract('createExporter', () => createExporter({ name: 'own', export: async () => {} }));
   exporterContract('InMemoryMetricExporter', () => new InMemoryMetricExporter(AggregationTemporality.DELTA));
   exporterContract('ConsoleMetricExporter', () => new ConsoleMetricExporter());
+  const nowhere = () => new Writable({ write: (_, __, done) => done() });
+  exporterContract('stdout', () => stdout({ stream: nowhere() }));
+  exporterContract('stdout, pretty', () => stdout({ stream: nowhere(), pretty: true }));
   exporterContract('jsonFile', () => jsonFile({ path: join(folder, `${files++}.jsonl`) }));
 });
 
