@@ -128,7 +128,7 @@ test('[8.15] sums, gauges and histograms have their types; the temporality of a 
   ]);
 });
 
-test('[8.15] delta sums, delta histograms and exponential histograms are left out and told', () => {
+test('[6.07][8.15] delta sums, delta histograms and exponential histograms are left out and told', () => {
   const temporality = AggregationTemporality.DELTA;
   const { text, problems } = plain(
     counter('c', [[{}, 1]], { temporality }),

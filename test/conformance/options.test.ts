@@ -1,5 +1,6 @@
 // Options that cannot work: one ConfigError that names the option, its value and what would be accepted; and selectors,
 // which show only when they run, are reported once and replaced by the default.
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
   AggregationTemporality,
@@ -250,6 +251,23 @@ describe('options that cannot work', () => {
     expect(make).toThrow(message);
     expect(make).not.toThrow('hidden');
     expect(logs).toEqual([]);
+  });
+
+  test('[1.29][1.31][3.17][5.07] what is not offered is refused rather than left out in silence, and said in the docs', () => {
+    const offered = 'the options are';
+    for (const [name, make] of [
+      ['meterConfigurator', provider({ meterConfigurator: () => ({ enabled: false }) })],
+      ['viewMatchingMode', provider({ viewMatchingMode: 'composable' })],
+      ['metricFilter', periodic({ metricFilter: {} })],
+      ['metricFilter', manual({ metricFilter: {} })],
+    ] as const) {
+      expect(make).toThrow(`'${name}' is no option of`);
+      expect(make).toThrow(offered);
+    }
+    const choices = readFileSync(new URL('../../docs/architecture.md', import.meta.url), 'utf8');
+    for (const item of ['1.29', '1.31', '3.17', '5.07']) {
+      expect(choices).toMatch(new RegExp(`^\\| .*\\(.*${item}.*\\) \\| .*not offered`, 'im'));
+    }
   });
 
   test('undefined is not given, and inherited options are', () => {

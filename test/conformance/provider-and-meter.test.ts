@@ -4,7 +4,7 @@
 // Of the deviations of other SDKs: 12.02 is 1.03, 12.05 is 1.27 and 1.28.
 //   src/sdk/attribute-interner.test.ts  1.34 1.35
 //   src/sdk/host-safety.test.ts         1.09
-// Not offered, and said so in docs/architecture.md: 1.06 (readers cannot be added later), 1.29, 1.31.
+// Not offered: 1.06 (readers cannot be added later), said so in docs/architecture.md, and 1.29 and 1.31, which options.test.ts has.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -250,6 +250,45 @@ describe('MeterProvider', () => {
     await Promise.all(calls);
     expect(mostOpen).toBe(1);
     expect(delivered.reduce((sum: number, value) => sum + (value as number), 0)).toBe(11);
+    expect(exporter.shutdown).toHaveBeenCalledTimes(1);
+  });
+
+  test('[1.13] what is asked for while callbacks run or pieces are exported waits for its turn', async () => {
+    let open = 0;
+    let mostOpen = 0;
+    const ends: string[] = [];
+    const exporter = fakeExporter(
+      ({ scopeMetrics }, done) => {
+        mostOpen = Math.max(mostOpen, ++open);
+        ends.push(String(scopeMetrics[0]!.metrics[0]!.dataPoints[0]!.endTime));
+        setTimeout(() => {
+          open--;
+          done({ code: ExportResultCode.SUCCESS });
+        }, 10);
+      },
+      { selectAggregationTemporality: () => DELTA },
+    );
+    vi.useFakeTimers();
+    const reader = new PeriodicExportingMetricReader({ exporter, selfMetrics: false, maxExportBatchSize: 1 });
+    const provider = new MeterProvider({ readers: [reader] });
+    const gauge = provider.getMeter('m').createObservableGauge('g');
+    gauge.addCallback(async (result) => {
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      for (let i = 0; i < 3; i++) result.observe(i, { i });
+    });
+    const calls = [provider.forceFlush()];
+    // While the callback of the first runs, then while its second piece is exported.
+    for (const millis of [5, 25]) {
+      await vi.advanceTimersByTimeAsync(millis);
+      calls.push(millis === 25 ? provider.shutdown() : provider.forceFlush());
+    }
+    await vi.advanceTimersByTimeAsync(1_000);
+    await Promise.all(calls);
+    expect(mostOpen).toBe(1);
+    // The second and the third share a collection, and the first has been exported whole before it.
+    const [first, second] = [ends[0], ends[3]];
+    expect(ends).toEqual([first, first, first, second, second, second]);
+    expect(second).not.toBe(first);
     expect(exporter.shutdown).toHaveBeenCalledTimes(1);
   });
 

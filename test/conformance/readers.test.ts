@@ -5,7 +5,8 @@
 //   src/config/signals.test.ts        5.18
 //   src/exporters/prometheus.test.ts  5.21
 // Of the deviations of other SDKs: 12.33 is 5.10; 12.34 (time for callbacks and for the export apart) is our choice too.
-// Not offered, and said so in docs/architecture.md: 5.07, 5.09 and 5.22 (which are about environment variables).
+//   src/config/metrics-environment.test.ts  5.09 5.22
+// Not offered: 5.07, which options.test.ts has.
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AggregationType } from '../../src/data/aggregation-option.ts';

@@ -1,12 +1,13 @@
 // Temporality and start times, also when the wall clock is set. Proven elsewhere: [4.20] with the temporality preferences;
 // [4.22], [4.23] and [4.25] for the plain cases in src/sdk/instruments.test.ts; [4.24], [4.26] and [4.28] for observables in
 // src/sdk/observables.test.ts; [4.30] under [1.18].
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { AggregationType } from '../../src/data/aggregation-option.ts';
 import { fromHrTime, toHrTime } from '../../src/data/hr-time.ts';
 import { AggregationTemporality, InstrumentType, type MetricData } from '../../src/data/metric-data.ts';
 import { MeterProvider } from '../../src/sdk/meter-provider.ts';
 import { ManualMetricReader } from '../../src/sdk/readers/manual-metric-reader.ts';
+import { fakeClock } from '../../src/testing/fake-clock.ts';
 import { captureLogs, metricsOf } from '../support/collected.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
@@ -55,6 +56,46 @@ describe('temporality', () => {
       ['updown', CUMULATIVE],
     ]);
   });
+
+  test.each([CUMULATIVE, DELTA])(
+    '[4.52] a series that ends is no longer exported, without a mark and without a point that has no value (temporality %s)',
+    async (temporality) => {
+      const clock = fakeClock();
+      onTestFinished(() => clock.restore());
+      const reader = new ManualMetricReader({ aggregationTemporalitySelector: () => temporality });
+      const meter = new MeterProvider({ readers: [reader], gaugeIdleTimeoutMillis: 1_000 }).getMeter('test');
+      const counter = meter.createCounter('removed');
+      const idle = meter.createGauge('idle');
+      let keys = ['a', 'b'];
+      meter.createObservableGauge('observed').addCallback((result) => {
+        for (const key of keys) result.observe(1, { key });
+      });
+      for (const key of keys) {
+        counter.add(1, { key });
+        idle.record(1, { key });
+      }
+      const seen = async () =>
+        (await metricsOf(reader)).map(({ descriptor, dataPoints }) => [
+          descriptor.name,
+          dataPoints.map((point) => {
+            expect(Object.keys(point).sort()).toEqual(['attributes', 'endTime', 'startTime', 'value']);
+            expect(point.value).toBe(1);
+            return point.attributes.key;
+          }),
+        ]);
+      await seen();
+      counter.remove({ key: 'b' });
+      keys = ['a'];
+      clock.advance(2_000);
+      idle.record(1, { key: 'a' });
+      if (temporality === DELTA) counter.add(1, { key: 'a' });
+      expect(await seen()).toEqual([
+        ['removed', ['a']],
+        ['idle', ['a']],
+        ['observed', ['a']],
+      ]);
+    },
+  );
 
   test('[4.22] a gauge is exported each time, with its last value', async () => {
     const { reader, meter } = setUp();

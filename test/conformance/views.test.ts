@@ -1,5 +1,4 @@
-// Group 3: Views. All items are proven here, but for 3.17 (composable matching), which is not offered and said so in
-// docs/architecture.md.
+// Group 3: Views. All items are proven here, but for 3.17 (composable matching), which is not offered; options.test.ts has it.
 import { readFileSync } from 'node:fs';
 import { ROOT_CONTEXT, ValueType } from '@opentelemetry/api';
 import fc from 'fast-check';
@@ -109,6 +108,14 @@ describe('selecting instruments', () => {
   test('[3.03] letter case of instrument names does not matter', async () => {
     expect(await isMatched({ instrumentName: 'QUEUE.Length' })).toBe(true);
     expect(await isMatched({ instrumentName: 'QUEUE.*' })).toBe(true);
+  });
+
+  test('[3.04] everything but the name is compared to the letter', async () => {
+    expect(await isMatched({ instrumentUnit: '{ITEM}' })).toBe(false);
+    expect(await isMatched({ instrumentUnit: '{item*' })).toBe(false);
+    expect(await isMatched({ meterName: 'APP' })).toBe(false);
+    expect(await isMatched({ meterName: 'a*' })).toBe(false);
+    expect(await isMatched({ meterSchemaUrl: 'HTTPS://schema' })).toBe(false);
   });
 
   test('[3.04][12.19] a meter without a version or schema URL matches no View that asks for one', async () => {

@@ -72,6 +72,16 @@ describe('PeriodicExportingMetricReader', () => {
     expect(exporter.batches).toHaveLength(2);
   });
 
+  test('[5.08] an export has 30 s unless told otherwise', async () => {
+    const { exporter, counter } = setUp();
+    exporter.onExport = () => {};
+    counter.add(1);
+    await vi.advanceTimersByTimeAsync(60_000 + 29_999);
+    expect(exporter.signals[0]!.aborted).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(exporter.signals[0]!.aborted).toBe(true);
+  });
+
   test('[5.17] nothing recorded, nothing exported', async () => {
     const { exporter } = setUp({ exportIntervalMillis: 100 });
     await vi.advanceTimersByTimeAsync(1_000);
