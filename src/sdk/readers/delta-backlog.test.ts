@@ -7,9 +7,11 @@ import { ExportError } from '../../data/errors.ts';
 import { type ExportResult, ExportResultCode } from '../../data/exporter.ts';
 import { MetricBatch } from '../../data/metric-batch.ts';
 import { AggregationTemporality, type ResourceMetrics } from '../../data/metric-data.ts';
+import { owedPoints } from '../../data/owed-points.ts';
 import { sliceBatch } from '../../data/slice-batch.ts';
 import { toBatch } from '../../data/to-batch.ts';
 import { MeterProvider } from '../meter-provider.ts';
+import { DeltaBacklog } from './delta-backlog.ts';
 import { PeriodicExportingMetricReader } from './periodic-exporting-metric-reader.ts';
 
 const SUCCESS = { code: ExportResultCode.SUCCESS };
@@ -153,6 +155,29 @@ describe('what a failed delta export owes', () => {
       [1, 2],
       [1, 2],
     ]);
+  });
+
+  test('nothing is kept of cumulative points, which may be many', () => {
+    const points = { length: 3, aggregationTemporality: AggregationTemporality.CUMULATIVE } as never;
+    const batch = new MetricBatch({} as never, [{ scope: { name: 's' }, metrics: [points] }]);
+    const backlog = new DeltaBacklog(Number.POSITIVE_INFINITY);
+    backlog.begin(batch);
+    backlog.settle(0, batch, new Error('down'));
+    expect(backlog.take()).toEqual([]);
+  });
+
+  test('an error by which nothing is undelivered owes nothing', () => {
+    const metric = { length: 3, aggregationTemporality: AggregationTemporality.DELTA } as never;
+    const batch = new MetricBatch({} as never, [{ scope: { name: 's' }, metrics: [metric] }]);
+    const none = new MetricBatch({} as never, []);
+    expect(
+      owedPoints(batch, new ExportError('IO', 'x', { undelivered: none, retryable: true })),
+    ).toBeUndefined();
+    expect(owedPoints(batch, new ExportError('IO', 'x', { undelivered: batch }))).toBe(batch);
+    expect(owedPoints(batch, new ExportError('IO', 'x', { retryable: true }))).toBe(batch);
+    expect(owedPoints(batch, new ExportError('IO', 'x'))).toBeUndefined();
+    expect(owedPoints(batch, 'text')).toBe(batch);
+    expect(owedPoints(batch, null)).toBe(batch);
   });
 
   const larger = new MetricBatch({} as never, [

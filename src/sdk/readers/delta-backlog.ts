@@ -57,7 +57,6 @@ export class DeltaBacklog {
       if (owed) parts.push(owed);
     }
     endRange(batch.pointCount);
-    this.#owed.clear();
     this.#batch = undefined;
     return parts;
   }
