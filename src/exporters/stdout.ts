@@ -2,7 +2,6 @@
 import type { Writable } from 'node:stream';
 import type { AggregationTemporalitySelector } from '../data/aggregation-option.ts';
 import { bounded } from '../data/bounded.ts';
-import { ExportError } from '../data/errors.ts';
 import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
@@ -10,6 +9,7 @@ import { optionChecks } from '../data/option-checks.ts';
 import { encodeJsonLines } from '../encoding/json-lines.ts';
 import { TIMESTAMP_OFFSETS, type TimestampOffset } from '../encoding/local-time.ts';
 import { sliced } from '../net/time-slice.ts';
+import { written } from './output-stream.ts';
 
 export interface StdoutOptions {
   /** Points as indented objects, for people, instead of one line a point, for programs. Default false. */
@@ -61,31 +61,6 @@ export function stdout(options: StdoutOptions = {}): PushMetricExporter {
     timeoutMillis,
     selectAggregationTemporality: temporality,
     export: (batch, { signal }) => exportOne(batch, signal),
-  });
-}
-
-/** Settles once the stream has passed the piece on, which is what keeps more than one piece from waiting in memory. */
-function written(stream: Writable, piece: string | Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Such a stream keeps what it is given and says nothing.
-    if (stream.errored) return reject(outputError(stream.errored));
-    // Without a listener the failure would end the process. It is emitted right after the callback.
-    const ignore = () => {};
-    stream.on('error', ignore);
-    stream.write(piece, (error) => {
-      setImmediate(() => stream.off('error', ignore));
-      if (error) reject(outputError(error));
-      else resolve();
-    });
-  });
-}
-
-function outputError(error: NodeJS.ErrnoException): ExportError {
-  const isGone = error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED';
-  const reason = isGone ? 'whoever read it has gone' : error.message;
-  return new ExportError('IO', `cannot write to the output (${error.code}): ${reason}`, {
-    retryable: !isGone,
-    cause: error,
   });
 }
 

@@ -1,0 +1,67 @@
+// OTLP's file format: one line a batch, each a whole `MetricsData` message in JSON (OTLP file exporter specification).
+import type { Writable } from 'node:stream';
+import { createExporter, type ExporterDefinition, type PushMetricExporter } from '../data/exporter.ts';
+import type { MetricBatch } from '../data/metric-batch.ts';
+import { encodeOtlpJsonLine } from '../encoding/otlp-json.ts';
+import { sliced } from '../net/time-slice.ts';
+import { LineFile } from './line-file.ts';
+import { type OtlpFileOptions, validOtlpFileOptions } from './otlp-file-options.ts';
+import { written } from './output-stream.ts';
+
+export type { LineFileRotation } from './line-file-options.ts';
+export type { OtlpFileOptions } from './otlp-file-options.ts';
+
+/**
+ * Makes an exporter that writes each batch as one line of OTLP JSON, which the OpenTelemetry Collector and other tools read
+ * back; to standard output, or to a file, which then has the line once the export succeeds, and none of it when it fails.
+ *
+ * @throws ConfigError when an option cannot work
+ */
+export function otlpFile(options: OtlpFileOptions = {}): PushMetricExporter {
+  const { target, temporality, aggregation, timeoutMillis } = validOtlpFileOptions(options);
+  return createExporter({
+    componentType: 'otlp_file_metric_exporter',
+    timeoutMillis,
+    selectAggregationTemporality: temporality,
+    selectAggregation: aggregation,
+    ...('file' in target ? toFile(new LineFile(target.file)) : toStream(target.stream)),
+  });
+}
+
+type Target = Pick<ExporterDefinition, 'name' | 'export' | 'shutdown'>;
+
+function toFile(lines: LineFile): Target {
+  return {
+    name: `otlpFile(${lines.path})`,
+    export: (batch, { signal }) => lines.append(encodeOtlpJsonLine(batch, { reuseBuffers: true }), signal),
+    shutdown: () => lines.close(),
+  };
+}
+
+function toStream(stream: Writable): Target {
+  let lastExport: Promise<void> = Promise.resolve();
+  let isTorn = false;
+
+  async function write(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    // What was written of a line that failed cannot be taken back; the next one must not be glued to it.
+    if (isTorn) await written(stream, '\n');
+    isTorn = false;
+    for await (const piece of sliced(encodeOtlpJsonLine(batch), { signal })) {
+      if (piece.length === 0) continue;
+      isTorn = true;
+      await written(stream, piece);
+    }
+    isTorn = false;
+  }
+
+  return {
+    name: stream === process.stdout ? 'otlpFile(stdout)' : 'otlpFile(stream)',
+    export(batch, { signal }) {
+      // One after the other, or the lines of two would mix.
+      const ended = lastExport.then(() => write(batch, signal));
+      lastExport = ended.catch(() => {});
+      return ended;
+    },
+  };
+}
