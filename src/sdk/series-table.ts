@@ -2,13 +2,14 @@
 // Rows are dense, so that a collection is a copy of the first `size` elements of each column.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
-import { report } from '../data/diagnostics.ts';
-import { type ExemplarColumns, toExemplarColumns } from '../data/exemplar-columns.ts';
-import { toHrTime } from '../data/hr-time.ts';
+import type { ExemplarColumns } from '../data/exemplar-columns.ts';
 import type { Aggregator } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { now, steadyTime } from './clock.ts';
+import { CustomReservoirs } from './exemplars/custom-reservoirs.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
+import type { ExemplarStore } from './exemplars/exemplar-store.ts';
+import { SampledExemplars } from './exemplars/sampled-exemplars.ts';
 import { IdIndex } from './id-index.ts';
 
 /** The one attribute of the series that takes what is over the limit (OTel metrics SDK, "Overflow attribute"). */
@@ -42,8 +43,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   readonly sets: AttributeSet[] = [];
   /** By row; only bound series have one. */
   readonly #cells = new Map<number, Cell>();
-  /** By row; a series without an exemplar offered has none. Stays empty while exemplars are off. */
-  readonly #reservoirs: (ExemplarReservoir | undefined)[] = [];
+  /** Made with the first measurement that is offered. */
+  #exemplars: ExemplarStore | undefined;
   /** 1 for rows written since the last collection. */
   touched = new Uint8Array(4);
   /** By row; steady times, as `windowStart` is. */
@@ -135,28 +136,18 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return cell;
   }
 
-  /** Keeps a measurement as an example, if the reservoir wants it. */
+  /** Keeps a measurement as an example, if the reservoir of its series wants it. */
   offer(row: number, value: number, attributes: Attributes, context: Context): void {
-    const create = this.#options.exemplarReservoir ?? (() => this.aggregator.createReservoir());
-    try {
-      (this.#reservoirs[row] ??= create()).offer(value, toHrTime(now()), attributes, context);
-    } catch (error) {
-      reservoirFailed(error);
-    }
+    const { exemplarReservoir: create } = this.#options;
+    this.#exemplars ??= create
+      ? new CustomReservoirs(create)
+      : new SampledExemplars(this.aggregator.sampling);
+    this.#exemplars.offer(row, this.sets[row]!, value, attributes, context);
   }
 
   /** The exemplars of the given rows, or of all, since the last call; undefined when there are none at all. */
   collectExemplars(rows: Uint32Array | undefined): ExemplarColumns | undefined {
-    if (this.#reservoirs.length === 0) return undefined;
-    const byPoint = Array.from({ length: rows?.length ?? this.size }, (_, i) => {
-      const row = rows === undefined ? i : rows[i]!;
-      try {
-        return this.#reservoirs[row]?.collect(this.sets[row]!.attributes);
-      } catch (error) {
-        return reservoirFailed(error);
-      }
-    });
-    return toExemplarColumns(byPoint);
+    return this.#exemplars?.collect(this.sets, rows);
   }
 
   /**
@@ -210,13 +201,14 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     this.#cells.delete(row);
     if (cell !== undefined) cell.row = -1;
     if (cell !== undefined && cell === this.#overflow) this.#overflow = undefined;
+    this.#exemplars?.clear(row);
     if (row !== last) {
       this.aggregator.move(last, row);
       this.sets[row] = this.sets[last]!;
       this.touched[row] = this.touched[last]!;
       this.startTimes[row] = this.startTimes[last]!;
       this.#index.set(this.sets[row]!.id, row);
-      if (this.#reservoirs.length > row) this.#reservoirs[row] = this.#reservoirs[last];
+      this.#exemplars?.move(last, row);
       const moved = this.#cells.get(last);
       if (moved !== undefined) {
         moved.row = row;
@@ -225,7 +217,6 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
       }
     }
     this.sets.pop();
-    if (this.#reservoirs.length > last) this.#reservoirs.length = last;
   }
 
   #grow(): void {
@@ -240,13 +231,4 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     this.startTimes = startTimes;
     this.aggregator.resize(capacity);
   }
-}
-
-function reservoirFailed(error: unknown): undefined {
-  report(
-    'error',
-    'exemplar-reservoir',
-    'an exemplar reservoir failed; its exemplars are lost, nothing else',
-    error,
-  );
 }

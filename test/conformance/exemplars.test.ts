@@ -1,21 +1,24 @@
 // Exemplars. Proven elsewhere: what an exemplar adds to an export under [8.20].
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type Context, context, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
+import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { AggregationType } from '../../src/data/aggregation-option.ts';
+import { AttributeSet } from '../../src/data/attribute-set.ts';
 import { fromHrTime } from '../../src/data/hr-time.ts';
 import { AggregationTemporality, type DataPoint, type Exemplar } from '../../src/data/metric-data.ts';
+import { ExplicitBucketHistogramAggregator } from '../../src/sdk/aggregation/explicit-bucket-histogram.ts';
 import { createAllowListAttributesProcessor } from '../../src/sdk/attribute-filter.ts';
 import type { ExemplarFilter } from '../../src/sdk/exemplars/exemplar-filter.ts';
-import {
-  alignedHistogramBucketReservoir,
-  type ExemplarReservoir,
-  simpleFixedSizeReservoir,
-} from '../../src/sdk/exemplars/exemplar-reservoir.ts';
+import type { ExemplarReservoir } from '../../src/sdk/exemplars/exemplar-reservoir.ts';
+import { SampledExemplars } from '../../src/sdk/exemplars/sampled-exemplars.ts';
 import { MeterProvider } from '../../src/sdk/meter-provider.ts';
 import { ManualMetricReader } from '../../src/sdk/readers/manual-metric-reader.ts';
 import type { ViewOptions } from '../../src/sdk/view.ts';
 import { captureLogs, metricsOf } from '../support/collected.ts';
+import { firstOf } from '../support/first-of.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
 const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
@@ -160,7 +163,7 @@ function fail(): never {
 
 /** A reservoir of the user's own that keeps everything. */
 function keepAll(): ExemplarReservoir {
-  return simpleFixedSizeReservoir(1000);
+  return firstOf(1000);
 }
 
 describe('exemplars', () => {
@@ -230,6 +233,9 @@ describe('exemplars', () => {
     ['offered to', () => ({ offer: fail, collect: () => [] })],
     ['collected', () => ({ offer() {}, collect: fail })],
     ['asked for what it has not', () => undefined as never],
+    ['asked, and gives no list', () => ({ offer() {}, collect: () => 7 as never })],
+    ['asked, and gives no exemplars', () => ({ offer() {}, collect: () => [{ value: 'x' } as never] })],
+    ['asked, and gives no time', () => ({ offer() {}, collect: () => [{ value: 1 } as never] })],
   ])('[4.43] a reservoir that fails when %s costs its exemplars only', async (_, exemplarReservoir) => {
     const { reader, meter } = setUp({ view: { exemplarReservoir } });
     const counter = meter.createCounter('c');
@@ -336,49 +342,136 @@ describe('exemplars', () => {
 });
 
 describe('exemplar reservoirs', () => {
-  const offer = (reservoir: ExemplarReservoir, value: number) =>
-    reservoir.offer(value, [0, value], {}, ROOT_CONTEXT);
+  const none = AttributeSet.from({});
+  const two = { size: 1, bucketOf: (value: number) => (value <= 1 ? 0 : 1) };
+  const offer = (exemplars: SampledExemplars, value: number, row = 0) =>
+    exemplars.offer(row, none, value, {}, ROOT_CONTEXT);
+  /** What the only row has. */
+  const collect = (exemplars: SampledExemplars) => [...(exemplars.collect([none], undefined)?.values ?? [])];
 
   test('[4.46] the first are kept, then each is kept with the same chance; a collection starts anew', () => {
     seedRandom();
     const [size, offers, runs] = [4, 20, 20_000];
-    const reservoir = simpleFixedSizeReservoir(size);
+    const exemplars = new SampledExemplars({ size });
     const kept = new Array(offers).fill(0);
     for (let run = 0; run < runs; run++) {
-      for (let value = 0; value < offers; value++) offer(reservoir, value);
-      for (const { value } of reservoir.collect({})) kept[value]++;
+      for (let value = 0; value < offers; value++) offer(exemplars, value);
+      for (const value of collect(exemplars)) kept[value]++;
     }
     const expected = (runs * size) / offers;
     const chiSquare = kept.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
     // 19 degrees of freedom: 43.8 is passed once in a thousand samples. The sample is the same each time.
     expect(chiSquare).toBeLessThan(43.8);
-    for (let value = 0; value < size; value++) offer(reservoir, value);
-    expect(valuesOf(reservoir.collect({}))).toEqual([0, 1, 2, 3]);
-    expect(reservoir.collect({})).toEqual([]);
+    for (let value = 0; value < size; value++) offer(exemplars, value);
+    expect(collect(exemplars)).toEqual([0, 1, 2, 3]);
+    expect(collect(exemplars)).toEqual([]);
   });
 
   test('[4.47] one per bucket, upper bounds inclusive, each of a bucket with the same chance', () => {
     seedRandom();
-    const reservoir = alignedHistogramBucketReservoir([1, 2]);
-    for (const value of [1, 2, 3]) offer(reservoir, value);
-    expect(valuesOf(reservoir.collect({}))).toEqual([1, 2, 3]);
+    const { sampling } = new ExplicitBucketHistogramAggregator([1, 2], {
+      recordSum: true,
+      recordMinMax: true,
+    });
+    const exemplars = new SampledExemplars(sampling);
+    for (const value of [3, 1, 2]) offer(exemplars, value);
+    expect(collect(exemplars)).toEqual([1, 2, 3]);
     const kept = new Array(10).fill(0);
     for (let run = 0; run < 10_000; run++) {
-      for (let i = 0; i < 10; i++) offer(reservoir, 1 + (i + 1) / 10);
-      for (const { value } of reservoir.collect({})) kept[Math.round((value - 1) * 10) - 1]++;
+      for (let i = 0; i < 10; i++) offer(exemplars, 1 + (i + 1) / 10);
+      for (const value of collect(exemplars)) kept[Math.round((value - 1) * 10) - 1]++;
     }
     const chiSquare = kept.reduce((sum, count) => sum + (count - 1000) ** 2 / 1000, 0);
     // 9 degrees of freedom.
     expect(chiSquare).toBeLessThan(27.9);
   });
 
-  test('[4.48] an offer that is not kept copies nothing', () => {
+  test('[4.48] an offer that is not kept reads and copies nothing', () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.999);
     const reads = vi.fn(() => 'x');
     const attributes = Object.defineProperty({}, 'a', { enumerable: true, get: reads });
-    for (const reservoir of [simpleFixedSizeReservoir(1), alignedHistogramBucketReservoir([1])]) {
-      for (let i = 0; i < 100; i++) reservoir.offer(1, [0, i], attributes, ROOT_CONTEXT);
+    for (const exemplars of [new SampledExemplars({ size: 1 }), new SampledExemplars(two)]) {
+      for (let i = 0; i < 100; i++) exemplars.offer(0, none, 1, attributes, ROOT_CONTEXT);
     }
     expect(reads).toHaveBeenCalledTimes(2);
   });
+
+  test('[4.43] rows are sampled apart, whichever end, move, and are collected', () => {
+    const row = fc.nat(7);
+    const step = fc.oneof(
+      { weight: 8, arbitrary: fc.record({ row, value: fc.nat(2) }) },
+      { weight: 2, arbitrary: fc.record({ ended: row }) },
+      { weight: 1, arbitrary: fc.constant({ collect: true as const }) },
+    );
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 100, size: 'max' }),
+        fc.integer({ min: 1, max: 3 }),
+        (steps, size) => {
+          const exemplars = new SampledExemplars({ ...two, size });
+          const sets = Array.from({ length: 8 }, () => none);
+          /** By row and bucket: all values offered since the last collection. */
+          let offered = sets.map(() => [[], []] as number[][]);
+          let next = 0;
+          const check = (rows: Uint32Array | undefined) => {
+            const columns = exemplars.collect(sets, rows);
+            offered.forEach((buckets, i) => {
+              const [from, to] = columns ? [columns.starts[i]!, columns.starts[i + 1]!] : [0, 0];
+              const kept = [...(columns?.values.subarray(from, to) ?? [])];
+              const byBucket = [kept.filter((value) => value <= 1), kept.filter((value) => value > 1)];
+              expect(kept).toEqual(byBucket.flat());
+              byBucket.forEach((values, bucket) => {
+                expect(values.length).toBe(Math.min(size, buckets[bucket]!.length));
+                expect(buckets[bucket]).toEqual(expect.arrayContaining(values));
+              });
+            });
+            offered = sets.map(() => [[], []]);
+          };
+          for (const one of steps) {
+            if ('collect' in one) check(undefined);
+            else if ('ended' in one) {
+              exemplars.clear(one.ended);
+              if (one.ended < 7) exemplars.move(7, one.ended);
+              offered[one.ended] = one.ended < 7 ? offered[7]! : [[], []];
+              offered[7] = [[], []];
+            } else {
+              // Each its own, so that one that ends up in another row is seen.
+              const value = one.value === 0 ? 1 - ++next / 1e6 : 1 + ++next / 1e6;
+              offer(exemplars, value, one.row);
+              offered[one.row]![value <= 1 ? 0 : 1]!.push(value);
+            }
+          }
+          check(Uint32Array.from(sets.keys()));
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test('a context is not kept alive until the collection, only the ids of its span', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    const collected = await collectable((held) =>
+      counter.add(1, {}, sampled.setValue(Symbol('request'), held)),
+    );
+    expect(collected).toBe(true);
+    expect(await exemplarsOf(reader)).toMatchObject([{ traceId: TRACE_ID, spanId: SPAN_ID }]);
+  });
 });
+
+/** Whether an object given to `use` is garbage after it. */
+async function collectable(use: (held: object) => void): Promise<boolean> {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const reference = (() => {
+    const held = {};
+    use(held);
+    return new WeakRef(held);
+  })();
+  for (let i = 0; i < 20 && reference.deref() !== undefined; i++) {
+    // A reference that was looked at lives until the end of the turn.
+    await new Promise((resolve) => void setImmediate(resolve));
+    collectGarbage();
+  }
+  return reference.deref() === undefined;
+}

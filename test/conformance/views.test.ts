@@ -14,13 +14,13 @@ import {
   createAllowListAttributesProcessor as allow,
   createDenyListAttributesProcessor as deny,
 } from '../../src/sdk/attribute-filter.ts';
-import { simpleFixedSizeReservoir } from '../../src/sdk/exemplars/exemplar-reservoir.ts';
 import { MeterProvider, type MeterProviderOptions } from '../../src/sdk/meter-provider.ts';
 import { ManualMetricReader } from '../../src/sdk/readers/manual-metric-reader.ts';
 import type { MetricReaderOptions } from '../../src/sdk/readers/metric-reader.ts';
 import type { ViewOptions } from '../../src/sdk/view.ts';
 import { wildcard } from '../../src/sdk/wildcard.ts';
 import { captureLogs, metricsOf } from '../support/collected.ts';
+import { firstOf } from '../support/first-of.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
 const { DROP, SUM, LAST_VALUE, EXPLICIT_BUCKET_HISTOGRAM, EXPONENTIAL_HISTOGRAM } = AggregationType;
@@ -239,7 +239,7 @@ describe('shaping streams', () => {
   });
 
   test('[3.10][12.23] a View’s exemplar reservoir is made once a series, knowing the aggregation', async () => {
-    const exemplarReservoir = vi.fn((_: AggregationOption) => simpleFixedSizeReservoir(2));
+    const exemplarReservoir = vi.fn((_: AggregationOption) => firstOf(2));
     const view = { exemplarReservoir };
     const { reader, meter } = setUp([view], {}, { exemplarFilter: 'always_on' });
     const [counter, histogram] = [meter.createCounter('c'), meter.createHistogram('h')];

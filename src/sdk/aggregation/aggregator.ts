@@ -1,6 +1,6 @@
 // What every aggregation does with the rows of a series table.
 import type { MetricColumns, PointColumns } from '../../data/metric-batch.ts';
-import type { ExemplarReservoir } from '../exemplars/exemplar-reservoir.ts';
+import type { Sampling } from '../exemplars/sampled-exemplars.ts';
 
 export interface Aggregator {
   /** Makes room for `capacity` rows, keeping what is there. */
@@ -12,9 +12,12 @@ export interface Aggregator {
   record(row: number, value: number): void;
   /** Copies the given rows, all of them in order when `rows` is undefined, into the columns of a batch. */
   collect(points: PointColumns, rows: Uint32Array | undefined): MetricColumns;
-  /** The reservoir that the specification gives the aggregation, for one series. */
-  createReservoir(): ExemplarReservoir;
+  /** Which measurements become exemplars, as the specification has it for the aggregation. */
+  readonly sampling: Sampling;
 }
+
+/** For aggregations without buckets. */
+export const ONE_EXEMPLAR: Sampling = { size: 1 };
 
 /** Copies a column's first `length` values, or those of `rows`. */
 export function copyColumn(column: Float64Array, length: number, rows: Uint32Array | undefined) {

@@ -2,11 +2,7 @@
 // A series is one run of numbers, so that a measurement touches neighbouring cache lines:
 //   sum, min, max, bucket 0, …, bucket n
 import { type ExplicitBucketColumns, histogramColumns, type PointColumns } from '../../data/metric-batch.ts';
-import {
-  alignedHistogramBucketReservoir,
-  type ExemplarReservoir,
-  simpleFixedSizeReservoir,
-} from '../exemplars/exemplar-reservoir.ts';
+import type { Sampling } from '../exemplars/sampled-exemplars.ts';
 import { type Aggregator, resized } from './aggregator.ts';
 
 const SUM = 0;
@@ -17,6 +13,7 @@ const BUCKETS = 3;
 type Columns = Pick<ExplicitBucketColumns, 'counts' | 'sums' | 'mins' | 'maxs' | 'bucketCounts'>;
 
 export class ExplicitBucketHistogramAggregator implements Aggregator {
+  readonly sampling: Sampling;
   readonly #boundaries: Float64Array;
   readonly #stride: number;
   readonly #recordSum: boolean;
@@ -32,6 +29,7 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
     this.#stride = BUCKETS + boundaries.length + 1;
     this.#recordSum = options.recordSum;
     this.#recordMinMax = options.recordMinMax;
+    this.sampling = { size: 1, bucketOf: (value) => bucketOf(this.#boundaries, value) };
   }
 
   resize(capacity: number): void {
@@ -56,15 +54,7 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
     data[start + SUM]! += value;
     if (value < data[start + MIN]!) data[start + MIN] = value;
     if (value > data[start + MAX]!) data[start + MAX] = value;
-    // Linear: for the usual dozen of boundaries it is as fast as a binary search, and most values are small.
-    let bucket = 0;
-    while (bucket < boundaries.length && value > boundaries[bucket]!) bucket++;
-    data[start + BUCKETS + bucket]!++;
-  }
-
-  createReservoir(): ExemplarReservoir {
-    if (this.#boundaries.length === 0) return simpleFixedSizeReservoir(1);
-    return alignedHistogramBucketReservoir([...this.#boundaries]);
+    data[start + BUCKETS + bucketOf(boundaries, value)]!++;
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {
@@ -102,4 +92,11 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
     mins[to] = isKnown ? data[start + MIN]! : Number.NaN;
     maxs[to] = isKnown ? data[start + MAX]! : Number.NaN;
   }
+}
+
+/** Linear: for the usual dozen of boundaries it is as fast as a binary search, and most values are small. */
+function bucketOf(boundaries: Float64Array, value: number): number {
+  let bucket = 0;
+  while (bucket < boundaries.length && value > boundaries[bucket]!) bucket++;
+  return bucket;
 }

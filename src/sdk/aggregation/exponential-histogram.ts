@@ -5,7 +5,7 @@ import {
   exponentialHistogramColumns,
   type PointColumns,
 } from '../../data/metric-batch.ts';
-import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
+import type { Sampling } from '../exemplars/sampled-exemplars.ts';
 import { type Aggregator, resized, resizedInts } from './aggregator.ts';
 import { ExponentialBuckets } from './exponential-buckets.ts';
 import { bucketIndex } from './exponential-index.ts';
@@ -33,6 +33,7 @@ const STRIDE = 5;
 type Columns = Pick<ExponentialColumns, 'counts' | 'sums' | 'mins' | 'maxs' | 'zeroCounts' | 'scales'>;
 
 export class ExponentialHistogramAggregator implements Aggregator {
+  readonly sampling: Sampling;
   readonly #options: ExponentialHistogramOptions;
   #data = new Float64Array(0);
   #scales = new Int32Array(0);
@@ -41,6 +42,7 @@ export class ExponentialHistogramAggregator implements Aggregator {
 
   constructor(options: ExponentialHistogramOptions) {
     this.#options = options;
+    this.sampling = { size: Math.min(20, options.maxSize) };
   }
 
   resize(capacity: number): void {
@@ -108,10 +110,6 @@ export class ExponentialHistogramAggregator implements Aggregator {
       this.#scales[row]! -= shift;
     }
     buckets.increment(row, index >> shift);
-  }
-
-  createReservoir(): ExemplarReservoir {
-    return simpleFixedSizeReservoir(Math.min(20, this.#options.maxSize));
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

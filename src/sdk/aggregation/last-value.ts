@@ -1,9 +1,9 @@
 // Last value: the most recent measurement (OTel metrics SDK, "Last Value Aggregation").
 import { gaugeColumns, type PointColumns } from '../../data/metric-batch.ts';
-import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
-import { type Aggregator, copyColumn, resized } from './aggregator.ts';
+import { type Aggregator, copyColumn, ONE_EXEMPLAR, resized } from './aggregator.ts';
 
 export class LastValueAggregator implements Aggregator {
+  readonly sampling = ONE_EXEMPLAR;
   #values = new Float64Array(0);
 
   resize(capacity: number): void {
@@ -20,10 +20,6 @@ export class LastValueAggregator implements Aggregator {
 
   record(row: number, value: number): void {
     this.#values[row] = value;
-  }
-
-  createReservoir(): ExemplarReservoir {
-    return simpleFixedSizeReservoir(1);
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

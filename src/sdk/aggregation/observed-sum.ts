@@ -2,10 +2,10 @@
 // collection (OTel metrics API, "Asynchronous Counter"). A value that fell means that its source was restarted:
 // then the value itself is the delta.
 import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
-import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
-import { type Aggregator, copyColumn, resized } from './aggregator.ts';
+import { type Aggregator, copyColumn, ONE_EXEMPLAR, resized } from './aggregator.ts';
 
 export class ObservedSumAggregator implements Aggregator {
+  readonly sampling = ONE_EXEMPLAR;
   readonly #isMonotonic: boolean;
   readonly #isDelta: boolean;
   #values = new Float64Array(0);
@@ -45,10 +45,6 @@ export class ObservedSumAggregator implements Aggregator {
   add(row: number, value: number, previous: number): void {
     this.#values[row]! += value;
     if (this.#isDelta && (!this.#isMonotonic || value >= previous)) this.#previous[row]! += previous;
-  }
-
-  createReservoir(): ExemplarReservoir {
-    return simpleFixedSizeReservoir(1);
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

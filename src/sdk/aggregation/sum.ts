@@ -1,9 +1,9 @@
 // Sum: the arithmetic sum of the measurements (OTel metrics SDK, "Sum Aggregation").
 import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
-import { type ExemplarReservoir, simpleFixedSizeReservoir } from '../exemplars/exemplar-reservoir.ts';
-import { type Aggregator, copyColumn, resized } from './aggregator.ts';
+import { type Aggregator, copyColumn, ONE_EXEMPLAR, resized } from './aggregator.ts';
 
 export class SumAggregator implements Aggregator {
+  readonly sampling = ONE_EXEMPLAR;
   readonly #isMonotonic: boolean;
   /** Public for bound instruments, which add to it without a call. */
   values = new Float64Array(0);
@@ -26,10 +26,6 @@ export class SumAggregator implements Aggregator {
 
   record(row: number, value: number): void {
     this.values[row]! += value;
-  }
-
-  createReservoir(): ExemplarReservoir {
-    return simpleFixedSizeReservoir(1);
   }
 
   collect(points: PointColumns, rows: Uint32Array | undefined) {

@@ -1,0 +1,73 @@
+// The reservoirs that a View makes, one object for each series.
+import type { Attributes, Context } from '@opentelemetry/api';
+import type { AttributeSet } from '../../data/attribute-set.ts';
+import { report } from '../../data/diagnostics.ts';
+import { type ExemplarColumns, toExemplarColumns } from '../../data/exemplar-columns.ts';
+import { fromHrTime, toHrTime } from '../../data/hr-time.ts';
+import type { Exemplar } from '../../data/metric-data.ts';
+import { canonicalAttributes } from '../attribute-value.ts';
+import { now } from '../clock.ts';
+import type { ExemplarReservoir } from './exemplar-reservoir.ts';
+import type { ExemplarStore } from './exemplar-store.ts';
+
+export class CustomReservoirs implements ExemplarStore {
+  readonly #create: () => ExemplarReservoir;
+  /** By row; a series without an exemplar offered has none. */
+  readonly #reservoirs: (ExemplarReservoir | undefined)[] = [];
+
+  constructor(create: () => ExemplarReservoir) {
+    this.#create = create;
+  }
+
+  offer(row: number, _set: AttributeSet, value: number, attributes: Attributes, context: Context): void {
+    try {
+      const reservoir = (this.#reservoirs[row] ??= this.#create());
+      reservoir.offer(value, toHrTime(now()), attributes, context);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  collect(sets: readonly AttributeSet[], rows: Uint32Array | undefined): ExemplarColumns | undefined {
+    return toExemplarColumns(
+      Array.from({ length: rows?.length ?? sets.length }, (_, i) => {
+        const row = rows === undefined ? i : rows[i]!;
+        try {
+          return this.#reservoirs[row]?.collect(sets[row]!.attributes).map(checked);
+        } catch (error) {
+          return failed(error);
+        }
+      }),
+    );
+  }
+
+  clear(row: number): void {
+    this.#reservoirs[row] = undefined;
+  }
+
+  move(from: number, to: number): void {
+    this.#reservoirs[to] = this.#reservoirs[from];
+    this.#reservoirs[from] = undefined;
+  }
+}
+
+/** An exemplar that any encoder can take; throws for what is none. */
+function checked({ value, timestamp, filteredAttributes, traceId, spanId }: Exemplar): Exemplar {
+  if (typeof value !== 'number') throw new TypeError(`the value of an exemplar is a ${typeof value}`);
+  return {
+    value,
+    timestamp: toHrTime(BigInt.asUintN(64, fromHrTime(timestamp))),
+    filteredAttributes: canonicalAttributes(filteredAttributes),
+    ...(traceId !== undefined && { traceId: String(traceId) }),
+    ...(spanId !== undefined && { spanId: String(spanId) }),
+  };
+}
+
+function failed(error: unknown): undefined {
+  report(
+    'error',
+    'exemplar-reservoir',
+    'an exemplar reservoir failed; its exemplars are lost, nothing else',
+    error,
+  );
+}
