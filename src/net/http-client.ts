@@ -157,13 +157,15 @@ function connections(
   keepAliveTimeout: number,
 ): Dispatcher {
   const { secureContext, rejectUnauthorized, servername } = material;
+  // Exports follow one another; with more, undici opens a second one while the first has just answered.
+  const pool = { connections: 1, keepAliveTimeout };
   const tls = { secureContext, rejectUnauthorized, ...(servername !== undefined && { servername }) };
   if (proxyUrl === undefined) {
-    return new Agent({ keepAliveTimeout, connect: { ...tls, ...(socketPath && { socketPath }) } });
+    return new Agent({ ...pool, connect: { ...tls, ...(socketPath && { socketPath }) } });
   }
   // Plain HTTP needs no tunnel, and many proxies refuse one to other ports than 443.
   const proxyTls = { secureContext, rejectUnauthorized };
-  return new ProxyAgent({ uri: proxyUrl, keepAliveTimeout, requestTls: tls, proxyTls, proxyTunnel: false });
+  return new ProxyAgent({ uri: proxyUrl, ...pool, requestTls: tls, proxyTls, proxyTunnel: false });
 }
 
 /**
@@ -198,11 +200,11 @@ async function bodyOf(
     }
     return Buffer.concat(chunks, length);
   } catch (error) {
+    body.destroy();
     if (error instanceof ExportError) throw error;
     return Buffer.alloc(0);
   } finally {
     signal?.removeEventListener('abort', stop);
-    body.destroy();
   }
 }
 
