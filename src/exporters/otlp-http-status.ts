@@ -33,12 +33,18 @@ export function httpStatusError(shown: string, response: HttpResponse): ExportEr
   const retryAfterMs = retryable ? retryAfterMillis(headers['retry-after'], Date.now()) : undefined;
   const said = reasonOf(response);
   const message = `${shown} answered ${status}${said && `: ${said}`}`;
-  if (!retryable) return new ExportError(CODES[status] ?? 'REJECTED', message);
+  if (!retryable)
+    return new ExportError(isTooLarge(status, said) ? 'TOO_LARGE' : (CODES[status] ?? 'REJECTED'), message);
   const code = status === 429 || retryAfterMs !== undefined ? 'THROTTLED' : 'UNAVAILABLE';
   return new ExportError(code, message, { retryable, retryAfterMs });
 }
 
-/** For whoever reads the log; nothing is decided by it. */
+/** The Collector answers 400 where 413 is meant; the words are those of Go's HTTP server. */
+function isTooLarge(status: number, said: string): boolean {
+  return status === 400 && said.includes('request body too large');
+}
+
+/** For whoever reads the log. */
 function reasonOf(response: HttpResponse): string {
   const encoding = encodingOf(response);
   const status = encoding && decodeStatus(response.body, encoding);
