@@ -9,6 +9,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
+  type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 
@@ -78,17 +79,22 @@ export async function createAuthority(name = 'Test authority'): Promise<Certific
     );
     return {
       key: KeyObject.from(privateKey).export({ type: 'pkcs8', format: 'pem' }).toString(),
-      cert: certificate.toString('pem'),
+      cert: pem(certificate),
     };
   }
 
   return {
-    cert: authority.toString('pem'),
+    cert: pem(authority),
     issueServer: (options = {}) => issue(ExtendedKeyUsage.serverAuth, options),
     issueClient: (options = {}) => issue(ExtendedKeyUsage.clientAuth, options),
     issueExpired: (options = {}) =>
       issue(ExtendedKeyUsage.serverAuth, { notAfter: new Date(Date.now() - DAY_MILLIS), ...options }),
   };
+}
+
+/** With a line break at the end, so that several make a bundle. */
+function pem(certificate: X509Certificate): string {
+  return `${certificate.toString('pem')}\n`;
 }
 
 function generateKeys(): Promise<webcrypto.CryptoKeyPair> {

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect, vi } from 'vitest';
 import { binaryPath } from '../../../scripts/servers/go-servers.js';
 import type { KeyAndCertificate } from '../../support/certificates.ts';
 import { freePort } from '../../support/free-port.ts';
@@ -29,8 +31,8 @@ export interface Collector extends ServerProcess {
   restart(changes?: CollectorOptions & { newPorts?: boolean }): Promise<void>;
   /** Replaces its certificate while it runs; new connections get it. */
   replaceCertificate(certificate: KeyAndCertificate): void;
-  /** What the file exporter has written since the very first start: one request of OTLP JSON each. */
-  received(): OtlpRequest[];
+  /** All that it has answered with success, over all its lives, as the file exporter wrote it: OTLP JSON, one request each. */
+  received(): Promise<OtlpRequest[]>;
 }
 
 /** OTLP JSON as far as the tests look into it. */
@@ -68,7 +70,8 @@ export interface OtlpPoint {
   [field: string]: unknown;
 }
 
-const FLUSH_MILLIS = 5;
+/** The scope of requests that only ask for what came before them. */
+const MARKER = 'marker';
 
 /** The OpenTelemetry Collector, with an OTLP receiver and a file exporter. */
 export async function startCollector(initial: CollectorOptions = {}): Promise<Collector> {
@@ -78,6 +81,7 @@ export async function startCollector(initial: CollectorOptions = {}): Promise<Co
   let options = initial;
   let grpcPort = await freePort();
   let httpPort = await freePort();
+  const markerPort = await freePort();
 
   function writeCertificate({ cert, key }: KeyAndCertificate): void {
     writeFileSync(path('server.pem'), cert);
@@ -93,7 +97,10 @@ export async function startCollector(initial: CollectorOptions = {}): Promise<Co
       writeFileSync(path('collector.yaml'), JSON.stringify(configuration()));
       return ['--config', path('collector.yaml')];
     },
-    isReady: (log) => log.includes('Everything is ready'),
+    isReady: (log) =>
+      log.includes('Everything is ready') &&
+      // It starts to refuse once it has looked.
+      (options.memoryLimitMib === undefined || log.includes('Refusing data')),
   });
 
   function configuration() {
@@ -129,12 +136,14 @@ export async function startCollector(initial: CollectorOptions = {}): Promise<Co
             },
           },
         },
+        // Needs neither certificate nor token, and no memory limiter stands before it.
+        'otlp/marker': { protocols: { http: { endpoint: `127.0.0.1:${markerPort}` } } },
       },
       processors: memoryLimitMib && {
         memory_limiter: { check_interval: '10ms', limit_mib: memoryLimitMib },
       },
       exporters: {
-        file: { path: output, append: true, flush_interval: `${FLUSH_MILLIS}ms` },
+        file: { path: output, append: true, flush_interval: '5ms' },
         // One line a request in the log, for those who look why a test failed.
         debug: {},
       },
@@ -147,9 +156,17 @@ export async function startCollector(initial: CollectorOptions = {}): Promise<Co
             ...(memoryLimitMib && { processors: ['memory_limiter'] }),
             exporters: ['file', 'debug'],
           },
+          'metrics/marker': { receivers: ['otlp/marker'], exporters: ['file'] },
         },
       },
     };
+  }
+
+  function requests(): OtlpRequest[] {
+    if (!existsSync(output)) return [];
+    const lines = readFileSync(output, 'utf8').split('\n');
+    // What follows the last line end is a line that is being written.
+    return lines.slice(0, -1).map((line) => JSON.parse(line) as OtlpRequest);
   }
 
   return {
@@ -170,11 +187,32 @@ export async function startCollector(initial: CollectorOptions = {}): Promise<Co
       options = { ...options, tls: { ...options.tls, ...certificate } };
       writeCertificate(certificate);
     },
-    received: () => {
-      if (!existsSync(output)) return [];
-      const lines = readFileSync(output, 'utf8').split('\n');
-      // What follows the last line end is a line that is being written.
-      return lines.slice(0, -1).map((line) => JSON.parse(line) as OtlpRequest);
+    received: async () => {
+      const marker = `${MARKER} ${randomUUID()}`;
+      if (await sendMarker(markerPort, marker)) {
+        // It writes in order, and to the file once in a while.
+        await vi.waitFor(() => expect(requests().some((request) => scopeOf(request) === marker)).toBe(true));
+      }
+      return requests().filter((request) => !scopeOf(request)?.startsWith(MARKER));
     },
   };
+}
+
+function scopeOf({ resourceMetrics }: OtlpRequest): string | undefined {
+  return resourceMetrics[0]?.scopeMetrics[0]?.scope.name;
+}
+
+/** @returns whether there is a Collector to take it */
+async function sendMarker(port: number, marker: string): Promise<boolean> {
+  const metrics = [{ name: 'marker', gauge: { dataPoints: [{ timeUnixNano: '1', asInt: '1' }] } }];
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/v1/metrics`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ resourceMetrics: [{ scopeMetrics: [{ scope: { name: marker }, metrics }] }] }),
+    });
+    return response.ok;
+  } catch {
+    return false;
+  }
 }

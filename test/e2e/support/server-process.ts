@@ -1,5 +1,6 @@
 // A real server as a child process: started, killed and paused as the tests need it, never left behind.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll } from 'vitest';
 
@@ -12,8 +13,8 @@ export interface ServerProcess {
   stop(): Promise<void>;
   /** Ends it at once, as a crash would. */
   kill(): Promise<void>;
-  /** Nothing runs in it until `resume`; its connections stay open. */
-  pause(): void;
+  /** Nothing runs in it until `resume`; its connections stay open. Settles when it stands still. */
+  pause(): Promise<void>;
   resume(): void;
 }
 
@@ -93,7 +94,11 @@ export async function startServer({ command, args, isReady }: ServerCommand): Pr
       child.kill('SIGKILL');
       await ended;
     },
-    pause: () => void child.kill('SIGSTOP'),
+    pause: async () => {
+      child.kill('SIGSTOP');
+      // The signal reaches one thread after the other, and each may still answer a request.
+      while (!isStopped(child.pid!)) await setTimeout(1);
+    },
     resume: () => void child.kill('SIGCONT'),
   };
 }
@@ -105,4 +110,12 @@ export async function answersOk(url: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Reads the state of each thread from Linux's `/proc`. */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8').includes('State:\tT'),
+  );
 }
