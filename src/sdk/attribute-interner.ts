@@ -58,8 +58,8 @@ export class AttributeInterner {
   #nextId = 0;
   #references = new Uint32Array(64);
   /**
-   * Room for the values of a call, in the caller's order; kept to save an allocation per call. Taken away while in use,
-   * because reading an attribute may run a getter, which may record too.
+   * Room for the values of a call from the fifth on, in the caller's order; kept to save an allocation per call. Taken
+   * away while in use, because reading an attribute may run a getter, which may record too.
    */
   #scratch: unknown[] | undefined;
 
@@ -75,9 +75,13 @@ export class AttributeInterner {
    * @param keeps leaves out the attributes whose key it refuses
    */
   find(attributes: Attributes, keeps?: (key: string) => boolean): AttributeSet | undefined {
-    const values = this.#scratch ?? [];
-    this.#scratch = undefined;
     let shape = this.#root;
+    // Not in an array: to store an object in one that is older takes V8 more than a nanosecond for each.
+    let first: unknown;
+    let second: unknown;
+    let third: unknown;
+    let fourth: unknown;
+    let others: unknown[] | undefined;
     let count = 0;
     for (const key in attributes) {
       if (keeps !== undefined && !keeps(key)) continue;
@@ -87,10 +91,24 @@ export class AttributeInterner {
       while (step !== undefined && step.key !== key) step = step.next;
       if (step === undefined) return undefined;
       shape = step;
-      values[count++] = value;
+      if (count === 0) first = value;
+      else if (count === 1) second = value;
+      else if (count === 2) third = value;
+      else if (count === 3) fourth = value;
+      else {
+        others ??= this.#takeScratch();
+        others[count] = value;
+      }
+      count++;
     }
-    this.#scratch = values;
-    return setOf(shape, values, count);
+    if (others !== undefined) this.#scratch = others;
+    return setOf(shape, count, first, second, third, fourth, others);
+  }
+
+  #takeScratch(): unknown[] {
+    const scratch = this.#scratch ?? [];
+    this.#scratch = undefined;
+    return scratch;
   }
 
   /** The set of these attributes if it is interned; then {@link find} knows the caller's key order from here on. */
@@ -242,18 +260,27 @@ function append(shape: Shape, step: Shape): void {
 
 function setOf(
   { schema, order }: Shape,
-  values: readonly unknown[],
   count: number,
+  first: unknown,
+  second: unknown,
+  third: unknown,
+  fourth: unknown,
+  others: readonly unknown[] | undefined,
 ): AttributeSet | undefined {
   if (schema === undefined) return undefined;
   if (count === 0) return schema.empty;
   let branch: Branch = schema.root;
   for (let i = 0; i < count; i++) {
-    const found = branch.get(values[order[i]!] as AttributeValue);
+    const at = order[i]!;
+    const value = at === 0 ? first : at === 1 ? second : at === 2 ? third : at === 3 ? fourth : others![at];
+    const found = branch.get(value as AttributeValue);
     if (found === undefined) return undefined;
     if (found instanceof AttributeSet) {
-      for (let rest = i + 1; rest < count; rest++) {
-        if (found.values[rest] !== values[order[rest]!]) return undefined;
+      for (let k = i + 1; k < count; k++) {
+        const from = order[k]!;
+        const rest =
+          from === 0 ? first : from === 1 ? second : from === 2 ? third : from === 3 ? fourth : others![from];
+        if (found.values[k] !== rest) return undefined;
       }
       return found;
     }

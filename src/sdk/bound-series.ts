@@ -14,21 +14,26 @@ export class BoundSeries {
   readonly #attributes: Attributes;
   /** Nearly always there is one reader and no View, and a loop would take as long as the addition. */
   readonly #first: BoundRow | undefined;
-  readonly #others: readonly BoundRow[] | undefined;
-  /** Values in this range need no further look; empty for integer instruments. */
+  readonly #others: readonly BoundRow[];
+  /** What a processor of the user's keeps may depend on the context of the call, so that no row can be known before. */
+  readonly #unbound: readonly SyncStream[];
+  readonly #hasMore: boolean;
+  /** That of the recorder. */
   readonly #min: number;
-  readonly #max: number;
   readonly #exemplarFilter: ExemplarFilter;
 
   constructor(recorder: Recorder, attributes: Attributes) {
     this.#recorder = recorder;
     this.#attributes = attributes;
-    const [first, ...others] = recorder.streams.map((stream) => new BoundRow(stream, attributes));
+    const isBound = ({ filter }: SyncStream) => filter?.process === undefined;
+    const { streams } = recorder;
+    const [first, ...others] = streams.filter(isBound).map((stream) => new BoundRow(stream, attributes));
+    const unbound = streams.filter((stream) => !isBound(stream));
     this.#first = first;
-    this.#others = others.length > 0 ? others : undefined;
-    const { min, max, isInteger } = recorder.rule;
-    this.#min = isInteger ? Number.POSITIVE_INFINITY : min;
-    this.#max = max;
+    this.#others = others;
+    this.#unbound = unbound;
+    this.#hasMore = others.length + unbound.length > 0;
+    this.#min = recorder.min;
     this.#exemplarFilter = recorder.exemplarFilter;
     findRegistry();
   }
@@ -39,15 +44,22 @@ export class BoundSeries {
 
   record(given: number, context?: Context): void {
     let value: number | undefined = given;
-    if (typeof given !== 'number' || !(given >= this.#min && given <= this.#max)) {
+    if (typeof given !== 'number' || !(given >= this.#min && given <= Number.MAX_VALUE)) {
       value = this.#recorder.accept(given);
       if (value === undefined) return;
     }
     const sampled = sampledContext(this.#exemplarFilter, context);
     this.#first?.record(value, this.#attributes, sampled);
+    if (this.#hasMore) this.#recordMore(value, context, sampled);
+  }
+
+  #recordMore(value: number, context: Context | undefined, sampled: Context | undefined): void {
     const others = this.#others;
-    if (others === undefined) return;
     for (let i = 0; i < others.length; i++) others[i]!.record(value, this.#attributes, sampled);
+    const unbound = this.#unbound;
+    for (let i = 0; i < unbound.length; i++) {
+      unbound[i]!.recordFiltered(value, this.#attributes, context, sampled);
+    }
   }
 }
 
@@ -57,6 +69,7 @@ class BoundRow {
   /** The two aggregations that hot paths have, so that V8 need not look up which one it is. */
   readonly #sum: SumAggregator | undefined;
   readonly #histogram: ExplicitBucketHistogramAggregator | undefined;
+  readonly #tracksWrites: boolean;
   #cell: Cell;
 
   constructor(stream: SyncStream, attributes: Attributes) {
@@ -65,6 +78,7 @@ class BoundRow {
     this.#table = stream.table;
     this.#sum = aggregator instanceof SumAggregator ? aggregator : undefined;
     this.#histogram = aggregator instanceof ExplicitBucketHistogramAggregator ? aggregator : undefined;
+    this.#tracksWrites = stream.tracksWrites;
     // Zero is true of a sum and of a distribution before the first measurement, and lets a first increment be seen as
     // one. A gauge has no value before its first.
     const isOpened = !(aggregator instanceof LastValueAggregator);
@@ -79,7 +93,7 @@ class BoundRow {
       this.#cell = table.cell(this.#stream.rowOf(attributes));
       row = this.#cell.row;
     }
-    table.touched[row] = 1;
+    if (this.#tracksWrites) table.touched[row] = 1;
     if (this.#sum !== undefined) this.#sum.values[row]! += value;
     else if (this.#histogram !== undefined) this.#histogram.record(row, value);
     else table.aggregator.record(row, value);

@@ -1,4 +1,4 @@
-import { type Attributes, ValueType } from '@opentelemetry/api';
+import { type Attributes, type Context, createContextKey, ROOT_CONTEXT, ValueType } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
@@ -8,6 +8,7 @@ import {
   type Histogram,
   type InstrumentType,
 } from '../data/metric-data.ts';
+import { createDenyListAttributesProcessor } from './attribute-filter.ts';
 import { MeterProvider } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 
@@ -304,6 +305,34 @@ describe('synchronous instruments', () => {
       await pointsOf(reader);
       await pointsOf(reader);
     }
+  });
+
+  test('a bound instrument gives processors the context of each call, as the plain one does', async () => {
+    const user = createContextKey('user');
+    const reader = new ManualMetricReader();
+    const process = ({ a }: Attributes, given?: Context) => ({ a, user: String(given?.getValue(user)) });
+    const views = [
+      { instrumentName: 'c', name: 'by_user', attributesProcessors: [{ process }] },
+      {
+        instrumentName: 'c',
+        name: 'plain',
+        attributesProcessors: [createDenyListAttributesProcessor(['b'])],
+      },
+    ];
+    const meter = new MeterProvider({ readers: [reader], views }).getMeter('test');
+    const counter = meter.createCounter('c');
+    const bound = counter.bind({ a: 1, b: 2 });
+    for (const name of ['x', 'y', 'x']) {
+      const context = ROOT_CONTEXT.setValue(user, name);
+      bound.add(1, context);
+      counter.add(10, { a: 1, b: 2 }, context);
+    }
+    const [byUser, plain] = await metricsOf(reader);
+    expect(byUser!.dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual([
+      [{ a: 1, user: 'x' }, 22],
+      [{ a: 1, user: 'y' }, 11],
+    ]);
+    expect(plain!.dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual([[{ a: 1 }, 33]]);
   });
 
   test('[4.36][1.08] what all points add up to is what was recorded, for every reader', async () => {

@@ -14,6 +14,8 @@ export class Recorder {
   readonly interner: AttributeInterner;
   readonly exemplarFilter: ExemplarFilter;
   readonly rule: ValueRule;
+  /** Finite values from here on need no further look; none of an integer instrument. */
+  readonly min: number;
   /** The streams that keep all attributes, which one look-up serves, and those that do not. */
   #plain: readonly SyncStream[];
   #filtered: readonly SyncStream[];
@@ -30,6 +32,7 @@ export class Recorder {
     this.interner = interner;
     this.exemplarFilter = exemplarFilter;
     this.rule = valueRule(descriptor, streams);
+    this.min = this.rule.isInteger ? Number.POSITIVE_INFINITY : this.rule.min;
     this.#plain = streams.filter((stream) => stream.filter === undefined);
     this.#filtered = streams.filter((stream) => stream.filter !== undefined);
     findRegistry();
@@ -41,8 +44,11 @@ export class Recorder {
 
   /** Never throws: whatever is wrong with the arguments is reported, and the measurement left out. */
   record(given: number, attributes: Attributes = NO_ATTRIBUTES, context?: Context): void {
-    const value = this.accept(given);
-    if (value === undefined) return;
+    let value: number | undefined = given;
+    if (!(typeof given === 'number' && given >= this.min && given <= Number.MAX_VALUE)) {
+      value = this.accept(given);
+      if (value === undefined) return;
+    }
     try {
       const own = typeof attributes === 'object' ? attributes : this.notAttributes(attributes);
       const sampled = sampledContext(this.exemplarFilter, context);
@@ -75,16 +81,9 @@ export class Recorder {
     this.#filtered = [];
   }
 
+  /** What is recorded of a value that is not finite and at least `min`. */
   accept(value: number): number | undefined {
-    const { min, max, isInteger } = this.rule;
-    if (
-      typeof value === 'number' &&
-      value >= min &&
-      value <= max &&
-      (!isInteger || Number.isInteger(value))
-    ) {
-      return value;
-    }
+    if (this.rule.isInteger && Number.isInteger(value) && value >= this.rule.min) return value;
     return this.#isClosed ? undefined : this.rule.convert(value);
   }
 

@@ -39,6 +39,8 @@ export class SyncStream implements Stream {
   readonly isDescribedByView: boolean;
   readonly table: SeriesTable;
   readonly filter: AttributeFilter | undefined;
+  /** Whether anybody asks which series were written since the last collection. */
+  readonly tracksWrites: boolean;
   /** The aggregation of most hot paths, so that V8 need not look up which one it is. */
   readonly #sum: SumAggregator | undefined;
   readonly #options: StreamOptions;
@@ -50,6 +52,8 @@ export class SyncStream implements Stream {
     this.isDescribedByView = options.isDescribedByView;
     this.table = options.table;
     this.filter = options.filter;
+    this.tracksWrites =
+      options.temporality === AggregationTemporality.DELTA || options.idleTimeoutMillis !== undefined;
     const { aggregator } = options.table;
     this.#sum = aggregator instanceof SumAggregator ? aggregator : undefined;
     this.#options = options;
@@ -68,7 +72,7 @@ export class SyncStream implements Stream {
     const { table } = this;
     let row = set === undefined ? -1 : table.rowOf(set);
     if (row < 0) row = table.open(attributes);
-    table.touched[row] = 1;
+    if (this.tracksWrites) table.touched[row] = 1;
     if (this.#sum !== undefined) this.#sum.values[row]! += value;
     else table.aggregator.record(row, value);
     if (sampled !== undefined) table.offer(row, value, attributes, sampled);
@@ -83,7 +87,7 @@ export class SyncStream implements Stream {
   ): void {
     const { table } = this;
     const row = this.rowOf(attributes, context);
-    table.touched[row] = 1;
+    if (this.tracksWrites) table.touched[row] = 1;
     table.aggregator.record(row, value);
     if (sampled !== undefined) table.offer(row, value, attributes, sampled);
   }
