@@ -2,17 +2,20 @@
 import { report } from './diagnostics.ts';
 import { ExportError } from './errors.ts';
 import { type ExportResult, ExportResultCode, type PushMetricExporter } from './exporter.ts';
-import { MetricBatch } from './metric-batch.ts';
+import type { MetricBatch } from './metric-batch.ts';
+import { undeliveredPoints } from './owed-points.ts';
 
 /**
  * Settles when the exporter answers; never, if it never does. Rejects with an {@link ExportError}, whatever the
  * exporter answered, threw, or rejected with where it is an async function.
+ *
+ * @returns what the receiver refused of a batch that it took, if anything
  */
 export function exportTo(
   exporter: PushMetricExporter,
   batch: MetricBatch,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<ExportError | undefined> {
   return new Promise((resolve, reject) => {
     let isAnswered = false;
     const fail = (error: unknown) => {
@@ -28,7 +31,7 @@ export function exportTo(
         );
       } else if (result?.code === ExportResultCode.SUCCESS) {
         isAnswered = true;
-        resolve();
+        resolve(result.error && ExportError.from(result.error));
       } else fail(result?.error ?? new Error('the exporter gave no reason'));
     };
     try {
@@ -42,8 +45,5 @@ export function exportTo(
 
 /** What is still to be delivered of a batch whose export failed. */
 export function owedOf(error: ExportError, batch: MetricBatch): MetricBatch {
-  const { undelivered } = error;
-  return typeof undelivered === 'object' && undelivered !== null && MetricBatch.is(undelivered)
-    ? undelivered
-    : batch;
+  return undeliveredPoints(error, batch.pointCount) ?? batch;
 }

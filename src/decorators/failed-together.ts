@@ -16,14 +16,22 @@ export function failedTogether(
 ): ExportError {
   const errors = failures.map(({ error }) => error);
   const main = errors.findLast(({ retryable }) => retryable) ?? errors.at(-1)!;
-  return new ExportError(
-    main.code,
-    `${summary}: ${failures.map(({ name, error }) => `${name}: ${error.message}`).join('; ')}`,
-    {
-      retryable: main.retryable,
-      retryAfterMs: main.retryAfterMs,
-      undelivered,
-      cause: errors.length === 1 ? main : new AggregateError(errors),
-    },
-  );
+  return new ExportError(main.code, `${summary}: ${reasonsOf(failures)}`, {
+    retryable: main.retryable,
+    retryAfterMs: main.retryAfterMs,
+    undelivered,
+    cause: errors.length === 1 ? main : new AggregateError(errors),
+  });
+}
+
+/** Of receivers that took a batch but for some points: the worst of them counts. */
+export function refusedTogether(receivers: number, refusals: readonly Failure[]): ExportError {
+  const summary = `${refusals.length} of ${receivers} exporters delivered without some points`;
+  return new ExportError('REJECTED', `${summary}: ${reasonsOf(refusals)}`, {
+    rejectedDataPoints: Math.max(...refusals.map(({ error }) => error.rejectedDataPoints ?? 0)),
+  });
+}
+
+function reasonsOf(failures: readonly Failure[]): string {
+  return failures.map(({ name, error }) => `${name}: ${error.message}`).join('; ');
 }

@@ -52,13 +52,10 @@ export function fallback(
           const message = `${first.name} is still busy with an earlier batch`;
           throw new ExportError('UNAVAILABLE', message, { retryable: true });
         }
-        await bounded(
-          `export to ${first.name}`,
-          timeoutMillis,
-          (bound) => first.export(batch, bound),
-          signal,
-        );
+        const work = (bound: AbortSignal) => first.export(batch, bound);
+        const refusal = await bounded(`export to ${first.name}`, timeoutMillis, work, signal);
         stickyUntil = 0;
+        return refusal;
       } catch (error) {
         if (!signal.aborted) stickyUntil = performance.now() + stickyMillis;
         throw error;
@@ -70,14 +67,13 @@ export function fallback(
     deliver: (batch: MetricBatch, signal: AbortSignal) => second.export(batch, signal),
   };
 
-  async function exportToOne(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+  const exports = new Resumable(async (batch, signal) => {
     const isSticky = performance.now() < stickyUntil;
     const failures: Failure[] = [];
     let owed = batch;
     for (const { name, deliver } of isSticky ? [toSecondary, toPrimary] : [toPrimary, toSecondary]) {
       try {
-        await deliver(owed, signal);
-        return;
+        return await deliver(owed, signal);
       } catch (cause) {
         const error = ExportError.from(cause);
         if (isTaken(error, owed)) throw error;
@@ -87,9 +83,8 @@ export function fallback(
       }
     }
     throw failedTogether('not delivered', failures, owed === batch ? undefined : owed);
-  }
+  });
 
-  const exports = new Resumable(exportToOne);
   return createExporter({
     name: `fallback(${first.name}, ${second.name})`,
     componentType: 'fallback_metric_exporter',

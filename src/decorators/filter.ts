@@ -65,7 +65,7 @@ export function filter(exporter: PushMetricExporter, options: FilterOptions): Pu
     const left = kept.get(batch) ?? filtered(batch);
     kept.set(batch, left);
     // An empty batch of the caller's is passed on: it asks for what is owed from before.
-    if (left.pointCount > 0 || batch.pointCount === 0) await inner.export(left, signal);
+    return left.pointCount > 0 || batch.pointCount === 0 ? inner.export(left, signal) : undefined;
   });
 }
 

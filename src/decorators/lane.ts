@@ -11,7 +11,7 @@ export class Lane {
   readonly #maxPoints: number;
   /** Oldest first; without the batch that is under way. */
   #backlog: MetricBatch[] = [];
-  #sending: Promise<void> | undefined;
+  #sending: Promise<ExportError | undefined> | undefined;
   /** Of the batch under way. */
   #abort: AbortController | undefined;
 
@@ -22,8 +22,11 @@ export class Lane {
     this.#maxPoints = maxPoints;
   }
 
-  /** Returns undefined when the exporter is busy: the batch goes after what is under way. */
-  add(batch: MetricBatch): Promise<void> | undefined {
+  /**
+   * Returns undefined when the exporter is busy: the batch goes after what is under way. Otherwise resolves with what the
+   * receiver refused of what it took, if anything.
+   */
+  add(batch: MetricBatch): Promise<ExportError | undefined> | undefined {
     if (batch.pointCount > 0) this.#backlog.push(batch);
     this.#joinOldest();
     return this.#sending === undefined ? this.#send() : undefined;
@@ -46,32 +49,36 @@ export class Lane {
     return this.#exporter.shutdown();
   }
 
-  #send(): Promise<void> {
+  #send(): Promise<ExportError | undefined> {
     if (this.#sending === undefined && this.#backlog.length > 0) this.#sending = this.#sendBacklog();
-    return this.#sending ?? Promise.resolve();
+    return this.#sending ?? Promise.resolve(undefined);
   }
 
   /** Ends at the first failure that may pass. A batch refused for good does not hold up those behind it. */
-  async #sendBacklog(): Promise<void> {
+  async #sendBacklog(): Promise<ExportError | undefined> {
+    let failure: ExportError | undefined;
     let refusal: ExportError | undefined;
     try {
       for (let batch = this.#backlog.shift(); batch !== undefined; batch = this.#backlog.shift()) {
-        const error = await this.#deliver(batch);
-        if (error?.retryable) throw error;
-        refusal ??= error;
+        try {
+          refusal = (await this.#deliver(batch)) ?? refusal;
+        } catch (error) {
+          failure = error as ExportError;
+          if (failure.retryable) break;
+        }
       }
     } finally {
       this.#sending = undefined;
     }
-    if (refusal !== undefined) throw refusal;
+    if (failure !== undefined) throw failure;
+    return refusal;
   }
 
-  /** Returns the failure; what may yet be delivered is then the oldest of the backlog again. */
+  /** When it fails, what may yet be delivered is the oldest of the backlog again. */
   async #deliver(batch: MetricBatch): Promise<ExportError | undefined> {
     this.#abort = new AbortController();
     try {
-      await this.#exporter.export(batch, this.#abort.signal);
-      return undefined;
+      return await this.#exporter.export(batch, this.#abort.signal);
     } catch (cause) {
       const error = ExportError.from(cause);
       // One that was given up on may yet deliver.
@@ -81,7 +88,7 @@ export class Lane {
         this.#backlog.unshift(owed);
         this.#joinOldest();
       }
-      return error;
+      throw error;
     } finally {
       this.#abort = undefined;
     }

@@ -71,11 +71,11 @@ export function logging(exporter: PushMetricExporter, options: LoggingOptions = 
     }
   }
 
-  async function logged(
+  async function logged<T>(
     what: string,
-    work: Promise<void>,
+    work: Promise<T>,
     counts: Partial<ExportLogFields> = {},
-  ): Promise<void> {
+  ): Promise<T> {
     const start = performance.now();
     const fields = (outcome: ExportLogFields['outcome']): ExportLogFields => ({
       exporter: inner.name,
@@ -84,7 +84,15 @@ export function logging(exporter: PushMetricExporter, options: LoggingOptions = 
       ...counts,
     });
     try {
-      await work;
+      const result = await work;
+      if (what === EXPORT) {
+        const refused = (result as ExportError | undefined)?.rejectedDataPoints;
+        log(successLevel, `${what} delivered`, {
+          ...fields('success'),
+          ...(refused && { rejectedPoints: refused }),
+        });
+      }
+      return result;
     } catch (cause) {
       const { code, retryable, rejectedDataPoints, undelivered } = ExportError.from(cause);
       log(failureLevel, `${what} failed`, {
@@ -96,7 +104,6 @@ export function logging(exporter: PushMetricExporter, options: LoggingOptions = 
       });
       throw cause;
     }
-    if (what === EXPORT) log(successLevel, `${what} delivered`, fields('success'));
   }
 
   return decorate(

@@ -7,7 +7,7 @@ import { MetricBatch } from '../data/metric-batch.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { allOf } from './all-of.ts';
 import { wrapped } from './decorate.ts';
-import { type Failure, failedTogether } from './failed-together.ts';
+import { type Failure, failedTogether, refusedTogether } from './failed-together.ts';
 import { Lane } from './lane.ts';
 import { sharedSelectors } from './shared-selectors.ts';
 
@@ -61,26 +61,31 @@ export function multi(
     report('error', `multi:${number}:${name}:${code}`, `multi: an export to ${name} failed: ${message}`);
   }
 
-  async function exportToAll(batch: MetricBatch): Promise<void> {
+  async function exportToAll(batch: MetricBatch): Promise<ExportError | undefined> {
     const failures: Failure[] = [];
+    const refusals: Failure[] = [];
     let isWaiting = true;
-    const runs: Promise<void>[] = [];
-    for (const lane of lanes) {
+    const watched = async (lane: Lane, run: Promise<ExportError | undefined>) => {
+      const { name } = lane;
+      try {
+        const error = await run;
+        if (error !== undefined) refusals.push({ name, error });
+      } catch (cause) {
+        if (isWaiting) failures.push({ name, error: ExportError.from(cause) });
+        else reportFailure(lane, cause);
+      }
+    };
+    const runs = lanes.flatMap((lane) => {
       const run = lane.add(batch);
-      if (run === undefined) continue;
-      runs.push(
-        run.catch((error: unknown) => {
-          if (isWaiting) failures.push({ name: lane.name, error: ExportError.from(error) });
-          else reportFailure(lane, error);
-        }),
-      );
-    }
+      return run === undefined ? [] : [watched(lane, run)];
+    });
     await settledWithin(waitMillis, runs);
     isWaiting = false;
     if (failures.length > 0) {
       const summary = `${failures.length} of ${lanes.length} exporters failed`;
       throw failedTogether(summary, failures, new MetricBatch(batch.resource, []));
     }
+    return refusals.length === 0 ? undefined : refusedTogether(lanes.length, refusals);
   }
 
   async function shutdown(lane: Lane): Promise<void> {

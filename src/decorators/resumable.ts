@@ -3,7 +3,8 @@ import { ExportError } from '../data/errors.ts';
 import { owedOf } from '../data/export-to.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 
-export type ExportThrough = (batch: MetricBatch, signal: AbortSignal) => Promise<void>;
+/** Resolves with what the receiver refused of a batch that it took, if anything. */
+export type ExportThrough = (batch: MetricBatch, signal: AbortSignal) => Promise<ExportError | undefined>;
 
 /**
  * An export whose caller gave up says too late what it delivered. Whoever then exports the same batch again means what is
@@ -24,12 +25,13 @@ export class Resumable {
     return owed;
   }
 
-  async export(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+  async export(batch: MetricBatch, signal: AbortSignal): Promise<ExportError | undefined> {
     const owed = this.takeOwed(batch);
-    if (owed !== batch && owed.pointCount === 0) return;
+    if (owed !== batch && owed.pointCount === 0) return undefined;
     try {
-      await this.#export(owed, signal);
+      const refusal = await this.#export(owed, signal);
       if (signal.aborted) this.#owed.set(batch, new MetricBatch(batch.resource, []));
+      return refusal;
     } catch (cause) {
       const error = ExportError.from(cause);
       const rest = owedOf(error, owed);

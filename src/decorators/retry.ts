@@ -25,7 +25,7 @@ export function retry(exporter: PushMetricExporter, options: RetryOptions = {}):
     signal.addEventListener('abort', stop, { once: true });
     underWay.add(waits);
     try {
-      await retrying((undelivered) => inner.export(undelivered ?? batch, signal), policy, {
+      return await retrying((undelivered) => inner.export(undelivered ?? batch, signal), policy, {
         signal: waits.signal,
       });
     } finally {

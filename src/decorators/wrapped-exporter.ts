@@ -1,5 +1,6 @@
 // The exporter inside a decorator, of any maker, held to the contract: one export at a time, bounded, nothing thrown.
 import { bounded } from '../data/bounded.ts';
+import type { ExportError } from '../data/errors.ts';
 import { exportTo } from '../data/export-to.ts';
 import { exporterName, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
@@ -36,7 +37,7 @@ export class WrappedExporter {
   }
 
   /** Of a batch that was given up on and delivered all the same, wholly or in part, only what is owed is sent again. */
-  export(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+  export(batch: MetricBatch, signal: AbortSignal): Promise<ExportError | undefined> {
     if (this.#timeoutMillis === 0) return this.#send(batch, signal);
     return bounded(
       `export to ${this.name}`,
@@ -60,12 +61,12 @@ export class WrappedExporter {
     return bounded(`shutdown of ${this.name}`, this.#timeoutMillis, async () => this.#exporter.shutdown());
   }
 
-  async #send(batch: MetricBatch, signal: AbortSignal): Promise<void> {
+  async #send(batch: MetricBatch, signal: AbortSignal): Promise<ExportError | undefined> {
     while (this.#open !== undefined) await this.#answered(signal);
     signal.throwIfAborted();
     this.#open = signal;
     try {
-      await this.#exports.export(batch, signal);
+      return await this.#exports.export(batch, signal);
     } finally {
       this.#open = undefined;
       for (const wake of this.#waiting) wake();

@@ -351,6 +351,15 @@ export function decoratorContract(
     expect([undefined, AggregationTemporality.CUMULATIVE]).toContain(asked);
   });
 
+  test(`${name} passes on what a receiver refused of a batch that it took`, async () => {
+    const refusal = new ExportError('REJECTED', 'one is bad', { rejectedDataPoints: 1 });
+    const exporter = decorate(createExporter({ name: 'picky', export: async () => refusal }));
+    expect(await send(exporter)).toMatchObject({
+      code: ExportResultCode.SUCCESS,
+      error: { code: 'REJECTED', rejectedDataPoints: 1 },
+    });
+  });
+
   if (isBorder) return;
 
   test(`${name} passes on the signal of the caller`, async () => {
