@@ -7,6 +7,7 @@ import type { Aggregator } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { now, steadyTime } from './clock.ts';
 import { CustomReservoirs } from './exemplars/custom-reservoirs.ts';
+import { findRegistry } from './exemplars/exemplar-filter.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import type { ExemplarStore } from './exemplars/exemplar-store.ts';
 import { SampledExemplars } from './exemplars/sampled-exemplars.ts';
@@ -181,6 +182,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   }
 
   #append(set: AttributeSet): number {
+    findRegistry();
     const row = this.size;
     if (row === this.touched.length) this.#grow();
     this.#interner.retain(set);

@@ -2,7 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type Context, context, ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
+import {
+  type Context,
+  type ContextManager,
+  context,
+  ROOT_CONTEXT,
+  TraceFlags,
+  trace,
+} from '@opentelemetry/api';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { AggregationType } from '../../src/data/aggregation-option.ts';
@@ -88,11 +95,13 @@ describe('exemplar filters', () => {
     },
   );
 
-  test('[4.40] the span is that of the active context when none is given', async () => {
-    const { reader, meter } = setUp();
-    const stack: Context[] = [ROOT_CONTEXT];
-    context.setGlobalContextManager({
-      active: () => stack.at(-1)!,
+  describe('without a context given', () => {
+    const API = Symbol.for('opentelemetry.js.api.1');
+    const globals = globalThis as { [API]?: unknown };
+    const registry = globals[API];
+    const stack: Context[] = [];
+    const manager: ContextManager = {
+      active: () => stack.at(-1) ?? ROOT_CONTEXT,
       with(inner, run, self, ...args) {
         stack.push(inner);
         try {
@@ -102,17 +111,82 @@ describe('exemplar filters', () => {
         }
       },
       bind: (_, target) => target,
-      enable: () => context as never,
-      disable: () => context as never,
-    });
-    try {
-      const counter = meter.createCounter('c');
-      counter.add(1);
-      context.with(sampled, () => counter.add(2));
-      expect(await exemplarsOf(reader)).toMatchObject([{ value: 2, traceId: TRACE_ID, spanId: SPAN_ID }]);
-    } finally {
+      enable: () => manager,
+      disable: () => manager,
+    };
+    afterEach(() => {
       context.disable();
-    }
+      globals[API] = registry;
+    });
+
+    test('[4.40] the span is that of the active context', async () => {
+      const { reader, meter } = setUp();
+      context.setGlobalContextManager(manager);
+      const counter = meter.createCounter('c');
+      const bound = counter.bind({ bound: true });
+      const add = (value: number) => [counter.add(value), bound.add(value)];
+      add(1);
+      context.with(unsampled, () => add(2));
+      context.with(sampled, () => add(3));
+      add(4);
+      const [metric] = await metricsOf(reader);
+      const exemplars = metric!.dataPoints.map((point) => point.exemplars);
+      const inSpan = { value: 3, traceId: TRACE_ID, spanId: SPAN_ID };
+      expect(exemplars).toMatchObject([[inSpan], [inSpan]]);
+      context.disable();
+      add(5);
+      expect(await exemplarsOf(reader)).toEqual([]);
+    });
+
+    test('[4.40] a manager that is the first thing registered, after the instruments were made, is found with the next series', async () => {
+      delete globals[API];
+      const { reader, meter } = setUp();
+      const counter = meter.createCounter('c');
+      const bound = counter.bind({ key: 'bound' });
+      context.setGlobalContextManager(manager);
+      counter.add(0, { key: 'begins' });
+      context.with(sampled, () => bound.add(2));
+      const [metric] = await metricsOf(reader);
+      const values = metric!.dataPoints.flatMap(({ exemplars }) => valuesOf(exemplars ?? []));
+      expect(values).toEqual([2]);
+    });
+
+    test('[4.40] so it is by the next collection when no series begins', async () => {
+      delete globals[API];
+      const { reader, meter } = setUp();
+      const bound = meter.createCounter('c').bind({});
+      context.setGlobalContextManager(manager);
+      await reader.collect();
+      context.with(sampled, () => bound.add(2));
+      expect(valuesOf(await exemplarsOf(reader))).toEqual([2]);
+    });
+
+    test('[4.40] contexts may be those of another copy of the API', async () => {
+      const { reader, meter } = setUp();
+      const spanContext = trace.getSpanContext(sampled);
+      const foreign: Context = {
+        getValue: (key) =>
+          key === Symbol.for('OpenTelemetry Context Key SPAN') ? { spanContext: () => spanContext } : 0,
+        setValue: () => foreign,
+        deleteValue: () => foreign,
+      };
+      context.setGlobalContextManager({ ...manager, active: () => foreign });
+      meter.createCounter('c').bind({}).add(1);
+      expect(await exemplarsOf(reader)).toMatchObject([{ traceId: TRACE_ID }]);
+    });
+
+    test('a manager that fails costs the exemplar and one message, not the measurement', async () => {
+      for (const filter of ['trace_based', 'always_on'] as const) {
+        const { reader, meter } = setUp({ filter });
+        context.setGlobalContextManager({ ...manager, active: fail });
+        const counter = meter.createCounter('c');
+        counter.add(1);
+        counter.bind().add(1);
+        context.disable();
+        expect((await pointOf(reader)).value).toBe(2);
+      }
+      expect(logs).toEqual([expect.stringContaining('context manager failed')]);
+    });
   });
 
   test('[4.41] always_on: every measurement, with a span if there is one', async () => {
@@ -234,7 +308,10 @@ describe('exemplars', () => {
     ['collected', () => ({ offer() {}, collect: fail })],
     ['asked for what it has not', () => undefined as never],
     ['asked, and gives no list', () => ({ offer() {}, collect: () => 7 as never })],
-    ['asked, and gives no exemplars', () => ({ offer() {}, collect: () => [{ value: 'x' } as never] })],
+    [
+      'asked, and gives no number',
+      () => ({ offer() {}, collect: () => [{ value: 'x', timestamp: [1, 1] } as never] }),
+    ],
     ['asked, and gives no time', () => ({ offer() {}, collect: () => [{ value: 1 } as never] })],
   ])('[4.43] a reservoir that fails when %s costs its exemplars only', async (_, exemplarReservoir) => {
     const { reader, meter } = setUp({ view: { exemplarReservoir } });
@@ -259,21 +336,46 @@ describe('exemplars', () => {
     expect(fromHrTime(exemplars![0]!.timestamp)).toBeGreaterThan(fromHrTime(startTime));
   });
 
-  test('series that end take theirs along, and rows that move keep theirs', async () => {
-    const { reader, meter } = setUp();
+  test.each([
+    ['of the specification', undefined],
+    ['of the user', { exemplarReservoir: keepAll }],
+  ])('series that end take theirs along, and rows that move keep theirs: reservoirs %s', async (_, view) => {
+    const { reader, meter } = setUp({ view });
     const counter = meter.createCounter('c');
-    for (const [i, key] of ['a', 'b', 'c'].entries())
+    const collect = async () => {
+      const [metric] = await metricsOf(reader);
+      const byKey = metric!.dataPoints.map(({ attributes, exemplars }) => [
+        attributes.key,
+        valuesOf(exemplars ?? []),
+      ]);
+      return Object.fromEntries(byKey);
+    };
+    for (const [i, key] of ['a', 'b', 'c', 'd'].entries()) {
       counter.add(i, { key }, key === 'b' ? undefined : sampled);
+    }
+    // The last row takes the place of the first; then the last one ends itself.
     counter.remove({ key: 'a' });
-    const [metric] = await metricsOf(reader);
-    const byKey = metric!.dataPoints.map(({ attributes, exemplars }) => [
-      attributes.key,
-      valuesOf(exemplars ?? []),
-    ]);
-    expect(Object.fromEntries(byKey)).toEqual({ b: [], c: [2] });
-    counter.add(1, { key: 'd' });
-    const [next] = await metricsOf(reader);
-    expect(next!.dataPoints.flatMap(({ exemplars }) => exemplars ?? [])).toEqual([]);
+    counter.remove({ key: 'c' });
+    counter.add(1, { key: 'e' });
+    expect(await collect()).toEqual({ b: [], d: [3], e: [] });
+    counter.add(1, { key: 'f' });
+    expect(await collect()).toEqual({ b: [], d: [], e: [], f: [] });
+  });
+
+  test('[4.44] they stay inside the window when the wall clock is set back', async () => {
+    vi.useFakeTimers({ now: Date.UTC(2030, 0, 1) });
+    try {
+      const { reader, meter } = setUp();
+      meter.createCounter('c').add(1, {}, sampled);
+      vi.advanceTimersByTime(10);
+      vi.setSystemTime(Date.now() - 3_600_000);
+      const { startTime, endTime, exemplars } = await pointOf(reader);
+      const time = fromHrTime(exemplars![0]!.timestamp);
+      expect(time).toBeGreaterThan(fromHrTime(startTime));
+      expect(time).toBeLessThanOrEqual(fromHrTime(endTime));
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('[4.45] the reservoirs have the sizes of the specification', async () => {
