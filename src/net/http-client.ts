@@ -1,7 +1,7 @@
 // HTTP for exporters: connections kept and pooled, TLS that follows its files, proxies, bounded answers.
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { Agent, type Dispatcher, ProxyAgent } from 'undici';
+import { Agent, buildConnector, type Dispatcher, ProxyAgent } from 'undici';
 import { ExportError } from '../data/errors.ts';
 import { type OptionChecks, optionChecks } from '../data/option-checks.ts';
 import type { HttpAddress } from './http-address.ts';
@@ -161,11 +161,22 @@ function connections(
   const pool = { connections: 1, keepAliveTimeout };
   const tls = { secureContext, rejectUnauthorized, ...(servername !== undefined && { servername }) };
   if (proxyUrl === undefined) {
-    return new Agent({ ...pool, connect: { ...tls, ...(socketPath && { socketPath }) } });
+    return new Agent({ ...pool, connect: connector({ ...tls, ...(socketPath && { socketPath }) }) });
   }
   // Plain HTTP needs no tunnel, and many proxies refuse one to other ports than 443.
   const proxyTls = { secureContext, rejectUnauthorized };
   return new ProxyAgent({ uri: proxyUrl, ...pool, requestTls: tls, proxyTls, proxyTunnel: false });
+}
+
+/** A server that refuses a client's certificate says so once the handshake has ended; undici reports the end after it instead. */
+function connector(options: buildConnector.BuildOptions): buildConnector.connector {
+  const connect = buildConnector(options);
+  return (target, callback) =>
+    connect(target, (...result) => {
+      const [, socket] = result;
+      socket?.once('error', () => socket.removeAllListeners('end'));
+      callback(...result);
+    });
 }
 
 /**
