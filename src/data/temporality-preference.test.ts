@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { AggregationTemporality, InstrumentType } from './metric-data.ts';
 import { temporalityPreference } from './temporality-preference.ts';
@@ -23,6 +24,6 @@ test.each([
 
 test.each(['low_memory', 'toString', undefined])('the preference %s is refused with the remedy', (it) => {
   expect(() => temporalityPreference(it as never)).toThrow(
-    `the temporality preference is ${it}; use one of cumulative, delta, lowmemory`,
+    `the temporality preference is ${inspect(it)}; use one of cumulative, delta, lowmemory`,
   );
 });

@@ -1,6 +1,6 @@
 // The three temporality preferences that OpenTelemetry names, as what an exporter or a reader takes.
 import type { AggregationTemporalitySelector } from './aggregation-option.ts';
-import { textOf } from './diagnostics.ts';
+import { shown } from './checked-options.ts';
 import { ConfigError } from './errors.ts';
 import { AggregationTemporality, InstrumentType } from './metric-data.ts';
 
@@ -34,10 +34,10 @@ const DELTA: Record<TemporalityPreference, ReadonlySet<InstrumentType>> = {
  * @throws ConfigError when there is no such preference
  */
 export function temporalityPreference(preference: TemporalityPreference): AggregationTemporalitySelector {
-  const kinds = Object.hasOwn(DELTA, preference) ? DELTA[preference] : undefined;
+  const kinds = TEMPORALITY_PREFERENCES.includes(preference) ? DELTA[preference] : undefined;
   if (kinds === undefined) {
     throw new ConfigError(
-      `the temporality preference is ${textOf(preference)}; use one of ${TEMPORALITY_PREFERENCES.join(', ')}`,
+      `the temporality preference is ${shown(preference)}; use one of ${TEMPORALITY_PREFERENCES.join(', ')}`,
     );
   }
   return (instrumentType) =>

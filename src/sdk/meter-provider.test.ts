@@ -36,19 +36,22 @@ describe('MeterProvider', () => {
     ]);
   });
 
-  test.each(['', null, undefined, 7])('[1.03] a meter named %j works and is reported once', async (name) => {
-    const { reader, provider } = setUp();
-    provider
-      .getMeter(name as string)
-      .createCounter('c')
-      .add(1);
-    provider
-      .getMeter(name as string)
-      .createCounter('c')
-      .add(1);
-    expect(await pointsOf(reader)).toEqual([[{}, 2]]);
-    expect(logs).toEqual([expect.stringContaining('without a name')]);
-  });
+  test.each(['', null, undefined, 7])(
+    '[1.03][12.02] a meter named %j works and is reported once',
+    async (name) => {
+      const { reader, provider } = setUp();
+      provider
+        .getMeter(name as string)
+        .createCounter('c')
+        .add(1);
+      provider
+        .getMeter(name as string)
+        .createCounter('c')
+        .add(1);
+      expect(await pointsOf(reader)).toEqual([[{}, 2]]);
+      expect(logs).toEqual([expect.stringContaining('without a name')]);
+    },
+  );
 
   test('[1.04] the default resource names the SDK; a given one is used as it is', async () => {
     const { reader } = setUp();

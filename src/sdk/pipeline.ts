@@ -174,9 +174,11 @@ export class Pipeline implements MetricProducer {
     let problem: string | undefined;
     let cause: unknown;
     try {
-      const selected = (this.#reader[selector]?.(type) ?? fallback) as ReturnType<IMetricReader[K]>;
+      const selected: unknown = this.#reader[selector]?.(type) ?? fallback;
       problem = problemOf(selected);
-      if (problem === undefined) return selected;
+      if (problem === undefined) return selected as ReturnType<IMetricReader[K]>;
+      // A selector that is an async function by mistake.
+      if (selected instanceof Promise) selected.catch(() => {});
     } catch (error) {
       problem = textOf(error);
       cause = error;

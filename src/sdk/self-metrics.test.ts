@@ -239,8 +239,8 @@ describe('self-metrics', () => {
       (rejectedDataPoints): [string, () => unknown, [object, number][], string] => [
         `a refusal of ${rejectedDataPoints} points`,
         () => foreign({ rejectedDataPoints }),
-        [[{ 'error.type': '_OTHER' }, 10]],
-        '_OTHER',
+        [[{ 'error.type': 'INTERNAL' }, 10]],
+        'INTERNAL',
       ],
     ),
     [
@@ -251,8 +251,8 @@ describe('self-metrics', () => {
             throw new Error('mine');
           },
         }),
-      [[{ 'error.type': '_OTHER' }, 10]],
-      '_OTHER',
+      [[{ 'error.type': 'INTERNAL' }, 10]],
+      'INTERNAL',
     ],
   ])(
     '[11.13] each point counts once, whatever an error claims: %s',
@@ -275,7 +275,7 @@ describe('self-metrics', () => {
     },
   );
 
-  test('[11.13] error.type is one of few: our codes, else some classes, else _OTHER', async () => {
+  test('[11.13] error.type is one of few: our codes, and some classes of what is INTERNAL', async () => {
     const named = (name: string) => foreign({ name });
     const errors = [
       foreign({ code: 'TIMEOUT' }),
@@ -297,7 +297,7 @@ describe('self-metrics', () => {
     const { provider, points } = observed([periodic(exporter)]);
     while (errors.length > 0) await provider.forceFlush().catch(() => {});
     const types = (await points(OPERATION)).map(([attributes]) => attributes['error.type']);
-    expect(types.slice(0, 4)).toEqual(['TIMEOUT', '_OTHER', 'TypeError', 'Error0']);
+    expect(types.slice(0, 4)).toEqual(['TIMEOUT', 'INTERNAL', 'TypeError', 'Error0']);
     expect(types).toHaveLength(22);
   });
 

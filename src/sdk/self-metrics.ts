@@ -125,18 +125,27 @@ const NAME = /^[A-Za-z_$][\w$.]{0,63}$/;
 function errorTypes(): (error: unknown) => string {
   const names = new Set<string>();
   return (error) => {
-    const { code, name } = parts(error);
-    if (CODES.has(code)) return code as string;
-    if (typeof name !== 'string' || name === 'Error' || !NAME.test(name)) return OTHER;
+    const { code, cause } = parts(error);
+    // Whatever an exporter threw is the cause of an error of ours, and says more than its code.
+    const { code: innerCode, name } =
+      code === 'INTERNAL' && cause !== undefined ? parts(cause) : parts(error);
+    if (CODES.has(innerCode)) return innerCode as string;
+    const other = CODES.has(code) ? (code as string) : OTHER;
+    if (typeof name !== 'string' || name === 'Error' || !NAME.test(name)) return other;
     if (names.size < MAX_NAMES) names.add(name);
-    return names.has(name) ? name : OTHER;
+    return names.has(name) ? name : other;
   };
 }
 
-function parts(error: unknown): { code?: unknown; name?: unknown; rejectedDataPoints?: unknown } {
+function parts(error: unknown): {
+  code?: unknown;
+  name?: unknown;
+  cause?: unknown;
+  rejectedDataPoints?: unknown;
+} {
   try {
-    const { code, name, rejectedDataPoints } = Object(error) as Partial<ExportError>;
-    return { code, name, rejectedDataPoints };
+    const { code, name, cause, rejectedDataPoints } = Object(error) as Partial<ExportError>;
+    return { code, name, cause, rejectedDataPoints };
   } catch {
     return {};
   }

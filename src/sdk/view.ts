@@ -10,6 +10,7 @@ import {
   isObject,
   type OptionCheck,
   type OptionChecks,
+  shown,
 } from '../data/checked-options.ts';
 import { ConfigError } from '../data/errors.ts';
 import { type InstrumentationScope, InstrumentType } from '../data/metric-data.ts';
@@ -106,8 +107,8 @@ export function view(given: ViewOptions, owner: string): View {
   const pattern = instrumentName === undefined ? undefined : wildcard(instrumentName.toLowerCase());
   if (options.name !== undefined && (instrumentName === undefined || isPattern(instrumentName))) {
     throw new ConfigError(
-      `${owner} names its stream ${JSON.stringify(options.name)} but selects instruments by ` +
-        `${JSON.stringify(instrumentName ?? '*')}; give it an instrumentName without wildcards`,
+      `${owner} names its stream ${shown(options.name)} but selects instruments by ` +
+        `${shown(instrumentName ?? '*')}; give it an instrumentName without wildcards`,
     );
   }
   const problem = options.aggregation && aggregationProblem(options.aggregation);

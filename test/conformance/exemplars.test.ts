@@ -77,7 +77,7 @@ describe('exemplar filters', () => {
   const logs = captureLogs();
 
   test.each([undefined, 'trace_based'] as const)(
-    '[4.40][4.41] %s: measurements in a sampled span, and no others',
+    '[4.40][4.41][12.29] %s: measurements in a sampled span, and no others',
     async (filter) => {
       const { reader, meter } = setUp({ filter });
       const counter = meter.createCounter('c');

@@ -2,6 +2,8 @@
 //   src/sdk/instruments.test.ts  2.01 2.02 2.03 2.04
 //   src/sdk/observables.test.ts  2.01 2.07 2.08 2.09 2.11 2.12 2.13 2.15 2.16 2.17 2.18 2.19
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import {
   type Context,
   type ContextManager,
@@ -237,6 +239,32 @@ describe('observable callbacks', () => {
       expect.objectContaining({ errors: [expect.objectContaining({ code: 'TIMEOUT' })] }),
     );
   });
+
+  test.each([AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])(
+    '[2.16][12.26] nothing is kept of a series that is no longer observed (temporality %s)',
+    async (temporality) => {
+      const reader = new ManualMetricReader({ aggregationTemporalitySelector: () => temporality });
+      const meter = new MeterProvider({ readers: [reader] }).getMeter('m');
+      let round = 0;
+      meter.createObservableCounter('o').addCallback((result) => result.observe(1, { round }));
+      const seen: WeakRef<object>[] = [];
+      for (; round < 5; round++)
+        seen.push(new WeakRef((await metricsOf(reader))[0]!.dataPoints[0]!.attributes));
+      setFlagsFromString('--expose-gc');
+      const collectGarbage = runInNewContext('gc');
+      const ended = seen.slice(0, -1);
+      for (let i = 0; i < 10 && ended.some((reference) => reference.deref()); i++) {
+        await new Promise(setImmediate);
+        collectGarbage();
+      }
+      expect(ended.map((reference) => reference.deref())).toEqual([
+        undefined,
+        undefined,
+        undefined,
+        undefined,
+      ]);
+    },
+  );
 
   test('[2.11] a callback that ends after its time changes nothing, whether it succeeds or fails', async () => {
     vi.useFakeTimers();

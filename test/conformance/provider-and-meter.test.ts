@@ -1,7 +1,6 @@
 // Group 1: MeterProvider and Meter. Proven elsewhere:
 //   src/sdk/meter-provider.test.ts      1.01 1.02 1.03 1.04 1.05 1.07 1.10 1.11 1.12 1.14 1.15 1.16 1.17 1.18 1.19 1.21 1.22 1.25
 //   src/sdk/instruments.test.ts         1.08 1.23 1.24
-// Of the deviations of other SDKs: 12.02 is 1.03, 12.05 is 1.27 and 1.28.
 //   src/sdk/attribute-interner.test.ts  1.34 1.35
 //   src/sdk/host-safety.test.ts         1.09
 // Not offered: 1.06 (readers cannot be added later), said so in docs/architecture.md, and 1.29 and 1.31, which options.test.ts has.
@@ -436,7 +435,7 @@ describe('Meter', () => {
     expect(seen[3]).toEqual([5]);
   });
 
-  test('[1.27] advised attributes are kept and no others, unless a View has a list of its own', async () => {
+  test('[1.27][12.05] advised attributes are kept and no others, unless a View has a list of its own', async () => {
     const options: InstrumentOptions = { advice: { attributes: ['a'] } };
     const own = {
       instrumentName: 'viewed',
@@ -482,7 +481,7 @@ describe('Meter', () => {
     ]);
   });
 
-  test('[1.28] an instrument is enabled while any stream of any reader keeps it', () => {
+  test('[1.28][12.05] an instrument is enabled while any stream of any reader keeps it', () => {
     const drop = { aggregation: { type: AggregationType.DROP } } as const;
     const kinds = ['createCounter', 'createUpDownCounter', 'createHistogram', 'createGauge'] as const;
     const enabled = (provider: MeterProvider) =>

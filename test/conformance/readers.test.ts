@@ -4,7 +4,6 @@
 //   src/data/slice-batch.test.ts      5.16
 //   src/config/signals.test.ts        5.18
 //   src/exporters/prometheus.test.ts  5.21
-// Of the deviations of other SDKs: 12.33 is 5.10; 12.34 (time for callbacks and for the export apart) is our choice too.
 //   src/config/metrics-environment.test.ts  5.09 5.22
 // Not offered: 5.07, which options.test.ts has.
 import fc from 'fast-check';
@@ -348,7 +347,7 @@ describe('PeriodicExportingMetricReader', () => {
     meter.createCounter('c').add(1);
     const both = Promise.allSettled([reader.shutdown(), reader.shutdown()]);
     await vi.advanceTimersByTimeAsync(10);
-    for (const result of await both) expect(result).toMatchObject({ reason: { message: 'down' } });
+    for (const result of await both) expect(result).toMatchObject({ reason: { message: '[INTERNAL] down' } });
     expect(exporter.batches).toHaveLength(1);
     expect(exporter.shutdown).toHaveBeenCalledTimes(1);
   });

@@ -113,7 +113,7 @@ describe('temporality', () => {
     expect(await metricsOf(reader)).toHaveLength(1);
   });
 
-  test('[4.29] nanoseconds are exact', () => {
+  test('[4.29][12.30] nanoseconds are exact', () => {
     const nanos = 1_544_712_660_300_000_001n;
     expect(toHrTime(nanos)).toEqual([1_544_712_660, 300_000_001]);
     expect(fromHrTime(toHrTime(nanos))).toBe(nanos);

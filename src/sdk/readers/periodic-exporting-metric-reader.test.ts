@@ -98,7 +98,7 @@ describe('PeriodicExportingMetricReader', () => {
     },
   );
 
-  test('[5.10] a timeout longer than the interval is fine, and 0 means no limit', async () => {
+  test('[5.10][12.33] a timeout longer than the interval is fine, and 0 means no limit', async () => {
     setUp({ exportIntervalMillis: 10, exportTimeoutMillis: 1_000 });
     const { exporter, counter } = setUp({ exportIntervalMillis: 10, exportTimeoutMillis: 0 });
     exporter.onExport = () => {};
@@ -132,6 +132,21 @@ describe('PeriodicExportingMetricReader', () => {
     expect(exporter.signals[0]!.aborted).toBe(true);
     await vi.advanceTimersByTimeAsync(5_000);
     expect(logs).toEqual(['meterline: an export failed: [TIMEOUT] the export did not end within 50 ms']);
+  });
+
+  test('[5.12][12.34] callbacks have the time, and then the export has it, so that slow callbacks fail no export', async () => {
+    const { exporter, provider, reader } = setUp({ exportTimeoutMillis: 50 });
+    exporter.onExport = (callback) => setTimeout(callback, 45, SUCCESS);
+    const gauge = provider.getMeter('test').createObservableGauge('g');
+    gauge.addCallback(async (result) => {
+      await new Promise((resolve) => setTimeout(resolve, 45));
+      result.observe(1);
+    });
+    const flushed = reader.forceFlush();
+    await vi.advanceTimersByTimeAsync(90);
+    await flushed;
+    expect(exporter.values).toEqual([1]);
+    expect(logs).toEqual([]);
   });
 
   test('[5.13] a failed export is followed by the next tick, which is complete', async () => {
@@ -191,6 +206,15 @@ describe('PeriodicExportingMetricReader', () => {
       'meterline: an export failed: [INTERNAL] boom',
       'meterline: an exporter called its result callback twice; the second is ignored',
     ]);
+  });
+
+  test('an export that is an async function by mistake fails when that rejects, and is not left unhandled', async () => {
+    const { counter, reader, exporter } = setUp();
+    exporter.export = async () => {
+      throw new Error('boom');
+    };
+    counter.add(1);
+    await expect(reader.forceFlush()).rejects.toThrow('boom');
   });
 
   test('[5.14] forceFlush collects, exports, flushes the exporter, and tells of a failure', async () => {

@@ -12,7 +12,8 @@ import {
 } from '../../data/checked-options.ts';
 import { report, textOf } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
-import { type ExportResult, ExportResultCode, type PushMetricExporter } from '../../data/exporter.ts';
+import { exportTo } from '../../data/export-to.ts';
+import type { PushMetricExporter } from '../../data/exporter.ts';
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import type { ComponentMetrics, MetricProducer } from '../../data/reader.ts';
@@ -107,8 +108,9 @@ export class PeriodicExportingMetricReader extends MetricReader {
     const options = checkedOptions('a PeriodicExportingMetricReader', given, CHECKS, isExtended);
     const { exporter, cardinalityLimits, metricProducers } = options;
     super({
-      aggregationSelector: exporter.selectAggregation?.bind(exporter),
-      aggregationTemporalitySelector: exporter.selectAggregationTemporality?.bind(exporter),
+      aggregationSelector: exporter.selectAggregation && ((type) => exporter.selectAggregation!(type)),
+      aggregationTemporalitySelector:
+        exporter.selectAggregationTemporality && ((type) => exporter.selectAggregationTemporality!(type)),
       cardinalitySelector: cardinalityLimits && cardinalitySelector(cardinalityLimits),
       metricProducers,
       selfMetrics: options.selfMetrics ?? !('getMetrics' in exporter),
@@ -227,42 +229,30 @@ export class PeriodicExportingMetricReader extends MetricReader {
 
   /** @param onAnswer told why the export failed, if it did; also when the exporter answers after we gave up on it */
   #export(batch: MetricBatch, onAnswer: (error?: unknown) => void): Promise<void> {
-    return bounded('the export', this.#timeoutMillis, async (signal) => {
-      const { promise: answer, resolve, reject } = withResolvers<void>();
-      this.#answered = settled(answer);
-      const ended = this.#exports?.operation(batch.pointCount);
-      let isAnswered = false;
-      const onResult = (result: ExportResult) => {
-        if (isAnswered) {
-          report(
-            'warn',
-            'exporter-callback',
-            'an exporter called its result callback twice; the second is ignored',
-          );
-          return;
-        }
-        isAnswered = true;
-        if (result?.code === ExportResultCode.SUCCESS) {
-          onAnswer();
-          // Partial success: delivered, but for some points.
-          const { rejectedDataPoints } = (result.error ?? {}) as Partial<ExportError>;
-          ended?.(rejectedDataPoints === undefined ? undefined : result.error);
-          resolve();
-        } else {
-          const error = result?.error ?? new Error('the exporter gave no reason');
-          onAnswer(error);
-          ended?.(signal.aborted ? signal.reason : error);
-          reject(error);
-        }
-      };
-      const quiet = context.active().setValue(SUPPRESS_TRACING, true);
-      try {
-        context.with(quiet, () => this.#exporter.export(batch, onResult, { signal }));
-      } catch (error) {
-        if (!isAnswered) onResult({ code: ExportResultCode.FAILED, error: ExportError.from(error) });
-      }
-      await answer;
+    return bounded('the export', this.#timeoutMillis, (signal) => {
+      const work = this.#answerTo(batch, signal, onAnswer);
+      this.#answered = settled(work);
+      return work;
     });
+  }
+
+  async #answerTo(
+    batch: MetricBatch,
+    signal: AbortSignal,
+    onAnswer: (error?: unknown) => void,
+  ): Promise<void> {
+    const ended = this.#exports?.operation(batch.pointCount);
+    const quiet = context.active().setValue(SUPPRESS_TRACING, true);
+    try {
+      const refusal = await context.with(quiet, () => exportTo(this.#exporter, batch, signal));
+      onAnswer();
+      // A receiver that took everything may have something to say all the same.
+      ended?.(refusal?.rejectedDataPoints ? refusal : undefined);
+    } catch (error) {
+      onAnswer(error);
+      ended?.(signal.aborted ? signal.reason : error);
+      throw error;
+    }
   }
 }
 
@@ -279,14 +269,4 @@ const settled = (promise: Promise<unknown>): Promise<void> =>
 async function allOf(promises: Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(promises))
     if (result.status === 'rejected') throw result.reason;
-}
-
-function withResolvers<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }
