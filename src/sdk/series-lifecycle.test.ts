@@ -3,7 +3,7 @@ import { type Attributes, ValueType } from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
 import { fromHrTime } from '../data/hr-time.ts';
-import { AggregationTemporality } from '../data/metric-data.ts';
+import { AggregationTemporality, type Exemplar } from '../data/metric-data.ts';
 import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket-histogram.ts';
 import { ExponentialHistogramAggregator } from './aggregation/exponential-histogram.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
@@ -11,6 +11,7 @@ import { SumAggregator } from './aggregation/sum.ts';
 import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { AttributeInterner } from './attribute-interner.ts';
 import { now } from './clock.ts';
+import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 import { SeriesTable } from './series-table.ts';
@@ -21,6 +22,15 @@ const { CUMULATIVE, DELTA } = AggregationTemporality;
 function setUp(temporality = CUMULATIVE, options: MeterProviderOptions = {}) {
   const reader = new ManualMetricReader({ aggregationTemporalitySelector: () => temporality });
   return { reader, meter: new MeterProvider({ ...options, readers: [reader] }).getMeter('test') };
+}
+
+/** A reservoir of a user's: it keeps the last. */
+function lastOne(): ExemplarReservoir {
+  let kept: Exemplar[] = [];
+  return {
+    offer: (value, timestamp) => void (kept = [{ value, timestamp, filteredAttributes: {} }]),
+    collect: () => kept.splice(0),
+  };
 }
 
 describe('remove', () => {
@@ -93,6 +103,27 @@ describe('remove', () => {
     expect(logs).toHaveLength(2);
   });
 
+  test.each([
+    ['of the SDK', undefined],
+    ["of the user's", lastOne],
+  ])('leaves the others their exemplars, in reservoirs %s', async (_, exemplarReservoir) => {
+    const { reader, meter } = setUp(CUMULATIVE, {
+      exemplarFilter: 'always_on',
+      views: [{ exemplarReservoir }],
+    });
+    const counter = meter.createCounter('c');
+    for (const a of [1, 2, 3, 4]) counter.add(a, { a });
+    counter.remove({ a: 1 });
+    counter.remove({ a: 3 });
+    counter.add(5, { a: 5 });
+    const [metric] = await metricsOf(reader);
+    const exemplars = metric!.dataPoints.map(({ attributes, exemplars: of }) => [
+      attributes.a,
+      of?.map(({ value }) => value),
+    ]);
+    expect(exemplars.sort()).toEqual([2, 4, 5].map((a) => [a, [a]]));
+  });
+
   test('under delta, what the window holds of a counter is still delivered; a gauge is gone', async () => {
     const { reader, meter } = setUp(DELTA);
     const [counter, gauge] = [meter.createCounter('c'), meter.createGauge('g')];
@@ -145,6 +176,19 @@ describe('idle series', () => {
     expect(await seen(reader)).toEqual({ long: ['a'] });
     bound.add(1);
     expect((await metricsOf(reader))[0]!.dataPoints[0]!.value).toBe(1);
+  });
+
+  test('a series that was removed and opened again is as old as it is now', async () => {
+    const { reader, meter } = setUp(CUMULATIVE, {
+      views: [{ instrumentName: 'short', idleTimeoutMillis: 10_000 }],
+    });
+    const short = meter.createCounter('short');
+    for (const it of [short, meter.createCounter('long')]) it.add(1, { key: 'a' });
+    await seen(reader);
+    short.remove({ key: 'a' });
+    vi.advanceTimersByTime(20_000);
+    short.bind({ key: 'a' });
+    expect(await seen(reader)).toEqual({ short: ['a'], long: ['a'] });
   });
 
   test('a wall clock that is set ends nothing and keeps nothing', async () => {
