@@ -106,6 +106,21 @@ describe('stdout', () => {
     expect(stream.listenerCount('error')).toBe(0);
   });
 
+  test('many pieces listen for failures once', async () => {
+    const counts: number[] = [];
+    const stream = new Writable({
+      write(_, __, done) {
+        counts.push(stream.listenerCount('error'));
+        done();
+      },
+    });
+    await exported(stdout({ stream, pretty: true }), counterBatch(1, 50));
+    expect(counts).toHaveLength(50);
+    expect(Math.max(...counts)).toBe(1);
+    await new Promise(setImmediate);
+    expect(stream.listenerCount('error')).toBe(0);
+  });
+
   test('writes to the output of the process, and survives the end of its reader', async () => {
     const file = fileURLToPath(new URL('fixtures/print-until-closed.js', import.meta.url));
     const built = new URL('../../dist/exporters/stdout.js', import.meta.url);
