@@ -290,6 +290,10 @@ describe('proxies', () => {
     [{ https_proxy: 'http://p:1' }, { http: 'http://p:1', https: 'http://p:1' }],
     [{ http_proxy: 'http://p:1' }, { http: 'http://p:1', https: 'http://p:1' }],
     [
+      { grpc_proxy: 'https://g:1', HTTPS_PROXY: 'http://p:1' },
+      { http: 'http://p:1', https: 'http://p:1' },
+    ],
+    [
       { grpc_proxy: 'http://g:1', https_proxy: 'http://p:1', no_grpc_proxy: 'a', no_proxy: 'b' },
       { http: 'http://g:1', https: 'http://g:1', noProxy: 'a' },
     ],

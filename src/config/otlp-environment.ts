@@ -85,7 +85,7 @@ export function otlpGrpcSettings(env: Environment): OtlpGrpcSettings {
   const proxy = readVariable(
     env,
     ['grpc_proxy', 'https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'],
-    PROXY_URL,
+    GRPC_PROXY_URL,
   );
   return given({
     ...transportSettings(env),
@@ -130,12 +130,16 @@ const GRPC_URL: ValueKind<string> = {
   format: GRPC_ENDPOINT_FORMAT,
 };
 
-const PROXY_URL: ValueKind<string> = {
-  parse: (text) => (/^https?:\/\//i.test(text) && URL.canParse(text) ? text : undefined),
-  format: 'an http: URL such as http://proxy:3128',
+const proxyUrl = (schemes: RegExp, format: string): ValueKind<string> => ({
+  parse: (text) => (schemes.test(text) && URL.canParse(text) ? text : undefined),
+  format,
   // It may hold a password.
   isSecret: true,
-};
+});
+
+const PROXY_URL = proxyUrl(/^https?:\/\//i, 'an http: or https: URL such as http://proxy:3128');
+/** The only kind that gRPC goes through. */
+const GRPC_PROXY_URL = proxyUrl(/^http:\/\//i, 'an http: URL such as http://proxy:3128');
 
 /** Those for metrics go over the general ones, name by name. */
 function headersOf(env: Environment): Record<string, string> {
