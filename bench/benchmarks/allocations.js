@@ -9,6 +9,7 @@ const CALLS = 2_000;
 const SAMPLES = 15;
 const WARM_UP_CALLS = 2_000_000;
 const QUICK_WARM_UP_CALLS = 500_000;
+const WARM_UP_ROUNDS = 10;
 
 /**
  * Whole numbers are recorded: V8 puts a fraction on the heap, 16 bytes, whenever it is passed to a function that is not
@@ -27,6 +28,31 @@ export default {
       target: { valueAtMost: 0.1 },
     },
     { name: 'meterline', package: 'meterline', run: api(meterline), target: { valueAtMost: 0.1 } },
+    ...[
+      {
+        name: 'meterline, a delta and a cumulative reader',
+        options: ({ AggregationTemporality: { CUMULATIVE, DELTA } }) => ({
+          temporalities: [DELTA, CUMULATIVE],
+        }),
+      },
+      {
+        name: 'meterline, a View that drops an attribute',
+        options: ({ createDenyListAttributesProcessor }) => ({
+          views: [{ attributesProcessors: [createDenyListAttributesProcessor(['status'])] }],
+        }),
+      },
+      {
+        name: 'meterline, exponential histograms',
+        options: ({ AggregationType: { EXPONENTIAL_HISTOGRAM } }) => ({
+          views: [{ instrumentName: 'duration', aggregation: { type: EXPONENTIAL_HISTOGRAM } }],
+        }),
+      },
+    ].map(({ name, options }) => ({
+      name,
+      package: 'meterline',
+      run: api(configured(options)),
+      target: { valueAtMost: 0.1 },
+    })),
     {
       name: '@opentelemetry/sdk-metrics',
       package: '@opentelemetry/sdk-metrics',
@@ -37,10 +63,23 @@ export default {
   ],
 };
 
+/** Collected now and then, as by a real reader, before what is counted. */
+function configured(options) {
+  return async () => {
+    const library = await import('../../dist/index.js');
+    const { temporalities = [library.AggregationTemporality.CUMULATIVE], views } = options(library);
+    const readers = temporalities.map(
+      (temporality) => new library.ManualMetricReader({ aggregationTemporalitySelector: () => temporality }),
+    );
+    const meter = new library.MeterProvider({ readers, views }).getMeter('bench');
+    return { meter, collect: () => Promise.all(readers.map((reader) => reader.collect())) };
+  };
+}
+
 /** @param bind makes a handle of an instrument; the attributes that it is called with besides do not matter then */
 function api(library, bind) {
   return async (options) => {
-    const { meter } = await library();
+    const { meter, collect } = await library();
     const counter = meter.createCounter('requests');
     const histogram = meter.createHistogram('duration', {
       advice: { explicitBucketBoundaries: BOUNDARIES },
@@ -54,12 +93,15 @@ function api(library, bind) {
         }
       }, options);
     }
-    return bytesPerCall((calls) => {
-      for (let i = 0; i < calls; i += 2) {
-        counter.add(1, REQUESTS[i & MASK]);
-        histogram.record(i & 7, REQUESTS[i & MASK]);
-      }
-    }, options);
+    return bytesPerCall(
+      (calls) => {
+        for (let i = 0; i < calls; i += 2) {
+          counter.add(1, REQUESTS[i & MASK]);
+          histogram.record(i & 7, REQUESTS[i & MASK]);
+        }
+      },
+      { ...options, collect },
+    );
   };
 }
 
@@ -77,8 +119,11 @@ function client(name) {
   };
 }
 
-async function bytesPerCall(loop, { quick }) {
-  loop(quick ? QUICK_WARM_UP_CALLS : WARM_UP_CALLS);
+async function bytesPerCall(loop, { quick, collect = async () => {} }) {
+  for (let i = 0; i < WARM_UP_ROUNDS; i++) {
+    loop((quick ? QUICK_WARM_UP_CALLS : WARM_UP_CALLS) / WARM_UP_ROUNDS);
+    await collect();
+  }
   // The optimising compiler works beside us; what it makes must be in use before we look.
   await sleep(100);
   loop(CALLS);
