@@ -92,6 +92,13 @@ describe('testMetrics', () => {
     ]);
   });
 
+  test('refuses options that cannot work', () => {
+    expect(() => testMetrics({ temporality: 'deltas' as never })).toThrow(
+      "temporality of testMetrics is 'deltas'; use cumulative or delta",
+    );
+    expect(() => testMetrics({ temporalty: 'delta' } as never)).toThrow("'temporalty' is no option");
+  });
+
   test('has a test fail whose callback fails', async () => {
     const { meterProvider, collect } = testMetrics();
     meterProvider

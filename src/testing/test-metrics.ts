@@ -1,5 +1,7 @@
 // A provider and a reader for one test.
 import { metrics } from '@opentelemetry/api';
+import { shown } from '../data/checked-options.ts';
+import { ConfigError } from '../data/errors.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { MeterProvider, type MeterProviderOptions } from '../sdk/meter-provider.ts';
 import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
@@ -32,9 +34,14 @@ export interface TestMetrics extends AsyncDisposable {
   shutdown(): Promise<void>;
 }
 
-/** @throws Error when `global` is asked for and another provider is registered */
+const TEMPORALITIES: readonly unknown[] = [undefined, 'cumulative', 'delta'];
+
+/** @throws ConfigError when an option cannot work; Error when `global` is asked for and another provider is registered */
 export function testMetrics(options: TestMetricsOptions = {}): TestMetrics {
   const { temporality, global, ...provided } = options;
+  if (!TEMPORALITIES.includes(temporality)) {
+    throw new ConfigError(`temporality of testMetrics is ${shown(temporality)}; use cumulative or delta`);
+  }
   const reader = new ManualMetricReader({
     aggregationTemporalitySelector: (type) =>
       temporality === 'delta' && !UP_DOWN.has(type)
