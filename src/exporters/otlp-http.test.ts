@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { Agent } from 'undici';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
@@ -461,6 +462,92 @@ describe('a large batch', () => {
     const taken = stub.requests.filter(({ body }) => body.length <= 3_000);
     expect(valuesOf(taken)).toEqual(Array.from({ length: 200 }, (_, i) => i));
     expect(logs.join()).toMatch(/set maxRequestBytes below/);
+  });
+});
+
+describe('failover', () => {
+  test('goes to the fallback with its own credentials, stays there, and comes back to the primary', async () => {
+    const port = await freePort();
+    const fallback = await serveHttp();
+    const { send } = exporterOf({
+      endpoints: [
+        { url: `http://127.0.0.1:${port}/v1/metrics`, headers: { 'x-key': 'primary' } },
+        { url: fallback.url, bearerToken: 'fallback' },
+      ],
+      probeIntervalMillis: 100,
+      maxRequestBytes: 5_000,
+    });
+    const batch = points(200);
+    expect((await send(batch)).code).toBe(ExportResultCode.SUCCESS);
+    expect(valuesOf(fallback.requests)).toEqual(Array.from({ length: 200 }, (_, i) => i));
+    expect(fallback.requests[0]!.headers).toMatchObject({ authorization: 'Bearer fallback' });
+    expect(fallback.requests[0]!.headers['x-key']).toBeUndefined();
+
+    const primary = await serveHttp({ listen: { port } });
+    await vi.waitUntil(
+      async () => {
+        await send();
+        return primary.requests.length > 0;
+      },
+      { interval: 20 },
+    );
+    const before = fallback.requests.length;
+    await send(batch);
+    expect(fallback.requests).toHaveLength(before);
+    expect(primary.requests[0]!.headers).toMatchObject({ 'x-key': 'primary' });
+    expect(primary.requests[0]!.headers.authorization).toBeUndefined();
+  });
+
+  test('whatever endpoints answer, each point is taken once', async () => {
+    const fault = fc.constantFrom<HttpBehaviour>(
+      {},
+      {},
+      { status: 429 },
+      { status: 503 },
+      { status: 401 },
+      { status: 404 },
+      { status: 302, headers: { location: '/' } },
+      hangUp,
+    );
+    const isTaken = (behaviour: HttpBehaviour) => behaviour !== hangUp && !('status' in behaviour);
+    const script: HttpBehaviour[] = [];
+    const taken: { body: Buffer }[] = [];
+    const answer = (request: { body: Buffer }) => {
+      const behaviour = script.shift() ?? {};
+      if (isTaken(behaviour)) taken.push(request);
+      return behaviour;
+    };
+    const stubs = [await serveHttp({ answer }), await serveHttp({ answer })];
+    const { send } = exporterOf({
+      endpoints: stubs.map(({ url }) => ({ url })),
+      probeIntervalMillis: 1,
+      maxRequestBytes: 1_000,
+      retry: { initialIntervalMillis: 1, maxIntervalMillis: 1, maxRetries: 3 },
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fault, { maxLength: 30 }),
+        fc.integer({ min: 1, max: 40 }),
+        async (faults, count) => {
+          taken.length = 0;
+          script.splice(0, Infinity, ...faults);
+          const all = points(count);
+          let lost = 0;
+          for (let rest: MetricBatch | undefined = all; rest !== undefined; ) {
+            const { error }: Result = await send(rest);
+            const isAllLost = error && !error.retryable && error.rejectedDataPoints === undefined;
+            lost += isAllLost ? rest.pointCount : (error?.rejectedDataPoints ?? 0);
+            rest = error?.retryable ? (error.undelivered ?? rest) : undefined;
+          }
+          const values = valuesOf(taken) as number[];
+          expect(new Set(values).size).toBe(values.length);
+          expect(values.length + lost).toBe(count);
+          // Only 401, 404 and redirects from both endpoints are final.
+          if (faults.every((one) => one === hangUp || isTaken(one))) expect(lost).toBe(0);
+        },
+      ),
+      { numRuns: 60 },
+    );
   });
 });
 

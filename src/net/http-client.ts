@@ -13,11 +13,13 @@ export interface HttpClientOptions {
   /**
    * Certificates and keys for `https:` addresses; files are read again when they change.
    * @default the authorities that Node trusts, and no client certificate
+   * @env OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE, OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_KEY
    */
   tls?: TlsOptions;
   /**
    * A proxy: one URL for all, or one each for `http:` and `https:` addresses, and the hosts that need none.
    * @default none
+   * @env HTTPS_PROXY, HTTP_PROXY, NO_PROXY
    */
   proxy?: string | ProxyOptions;
   /**
