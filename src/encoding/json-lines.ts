@@ -95,11 +95,11 @@ function* metricLines(
 const NOTHING = Buffer.alloc(0);
 const END_OF_LINE = Buffer.from('}\n');
 
-const attributesText = encodedForm((set: AttributeSet) =>
+export const attributesText = encodedForm((set: AttributeSet) =>
   utf8Bytes(jsonMembers(set.keys.map((key, i) => [key, jsonText(set.values[i])]))),
 );
 
-function metricType(metric: MetricColumns): string {
+export function metricType(metric: MetricColumns): string {
   switch (metric.dataPointType) {
     case DataPointType.SUM:
       return metric.isMonotonic ? 'counter' : 'gauge';
@@ -119,7 +119,7 @@ function kindMembers(metric: MetricColumns): string {
   return `,"temporality":"${temporality}"${monotonic},"value_type":"${valueType}"`;
 }
 
-function scopeText({ name, version, schemaUrl, attributes }: InstrumentationScope): string {
+export function scopeText({ name, version, schemaUrl, attributes }: InstrumentationScope): string {
   return jsonMembers([
     ['name', jsonText(name)],
     ['version', optionalText(version)],
@@ -128,7 +128,7 @@ function scopeText({ name, version, schemaUrl, attributes }: InstrumentationScop
   ]);
 }
 
-function exemplarsMember(exemplars: ExemplarColumns | undefined, point: number): string {
+export function exemplarsMember(exemplars: ExemplarColumns | undefined, point: number): string {
   if (exemplars === undefined) return '';
   const texts = [];
   for (let at = exemplars.starts[point]!; at < exemplars.starts[point + 1]!; at++) {

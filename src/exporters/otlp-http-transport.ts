@@ -65,7 +65,7 @@ export function otlpHttpTransport(owner: string, options: OtlpHttpTransportOptio
 }
 
 /** Those that describe the body and the connection are ours. */
-const HEADER_RULES: HeaderRules = {
+export const HEADER_RULES: HeaderRules = {
   owned: (name) =>
     /^(content-|accept-encoding$|connection$|keep-alive$|proxy-connection$|host$|te$|trailer$|transfer-encoding$|upgrade$|expect$|user-agent$)/.test(
       name,

@@ -1,14 +1,18 @@
 // The kit over every exporter and every decorator.
 import nodeConsole from 'node:console';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { afterAll, beforeEach, describe, vi } from 'vitest';
+import { afterAll, beforeEach, describe, onTestFinished, vi } from 'vitest';
 import { createExporter, type PushMetricExporter } from '../../src/data/exporter.ts';
 import { AggregationTemporality } from '../../src/data/metric-data.ts';
 import { fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
 import { ConsoleMetricExporter } from '../../src/exporters/console.ts';
+import { httpJson } from '../../src/exporters/http-json.ts';
 import { InMemoryMetricExporter } from '../../src/exporters/in-memory.ts';
 import { jsonFile } from '../../src/exporters/json-file.ts';
 import { stdout } from '../../src/exporters/stdout.ts';
@@ -32,6 +36,13 @@ describe('exporters', () => {
   const nowhere = () => new Writable({ write: (_, __, done) => done() });
   exporterContract('stdout', () => stdout({ stream: nowhere() }));
   exporterContract('stdout, pretty', () => stdout({ stream: nowhere(), pretty: true }));
+  exporterContract('httpJson', async () => {
+    const server = createServer((request, response) => void request.resume().on('end', () => response.end()));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    return httpJson({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` });
+  });
   exporterContract('jsonFile', () => jsonFile({ path: join(folder, `${files++}.jsonl`) }));
 });
 
