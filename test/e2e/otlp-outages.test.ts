@@ -142,6 +142,17 @@ describe.each(TRANSPORTS)('$name', (transport) => {
     expect(lastValues(service.pointsIn(await collector.received()))).toBe(service.done);
   });
 
+  test('a connection that the network has forgotten: the next export takes a new one', async () => {
+    const service = await connected({ temporality: 'delta', timeoutMillis: 300 });
+    proxy.forget();
+    service.work(10);
+    expect(await service.report()).toMatchObject({ code: 'TIMEOUT', retryable: true });
+    service.work(5);
+
+    expect(await service.report()).toBeUndefined();
+    expect(sumOf(service.pointsIn(await collector.received()))).toBe(service.done);
+  });
+
   test('refused for want of memory, until there is some', async () => {
     await collector.restart({ memoryLimitMib: 1 });
     const service = startReporting(

@@ -103,6 +103,16 @@ test('a black hole lets nothing through, on open and new connections, until it h
   expect(await Promise.all(answers)).toEqual(['b', 'c']);
 });
 
+test('forgets open connections for good, and serves new ones', async () => {
+  const open = client();
+  await answer(open, 'a');
+  proxy.forget();
+
+  expect(await Promise.race([answer(open, 'b'), setTimeout(50, 'nothing')])).toBe('nothing');
+  expect(await answer(client(), 'c')).toBe('c');
+  expect(received).toBe('ac');
+});
+
 test('refuses new connections, leaves open ones, and listens on the same port again', async () => {
   const open = client();
   await answer(open, 'a');

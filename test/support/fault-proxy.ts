@@ -14,6 +14,8 @@ export interface FaultProxy {
   delay(millis: number): void;
   /** Nothing gets through, in either direction, and nobody is told; connecting still works. */
   blackHole(): void;
+  /** The connections now open are swallowed for good, as when a router forgets them; new ones work. */
+  forget(): void;
   /** New connections are refused; those open go on. */
   refuse(): void;
   /**
@@ -39,6 +41,7 @@ interface Cut {
 /** @param targetPort where connections go, on 127.0.0.1 */
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
+  const forgotten = new WeakSet<Socket>();
   let target = targetPort;
   let accepted = 0;
   let delayMillis = 0;
@@ -80,6 +83,11 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
       for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         if (delayMillis > 0) await setTimeout(delayMillis);
         await hole?.passed;
+        if (forgotten.has(from)) {
+          if (!from.destroyed) await once(from, 'close');
+          to.destroy();
+          return;
+        }
         const due = cut?.of === direction ? cut : undefined;
         const passing = due ? chunk.subarray(0, due.remaining) : chunk;
         if (due) due.remaining -= passing.length;
@@ -116,6 +124,9 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     },
     blackHole: () => {
       hole ??= passage();
+    },
+    forget: () => {
+      for (const socket of sockets) forgotten.add(socket);
     },
     refuse: () => {
       server.close();
