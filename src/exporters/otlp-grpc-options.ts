@@ -67,7 +67,7 @@ export interface OtlpGrpcOptions extends OtlpOptions, OtlpGrpcEndpoint {
    * A proxy to tunnel through (`CONNECT`): one `http:` URL for all, or one each for plain and encrypted calls, and the hosts that need
    * none.
    * @default none
-   * @env grpc_proxy, HTTPS_PROXY, HTTP_PROXY, no_grpc_proxy, NO_PROXY
+   * @env grpc_proxy, https_proxy, HTTPS_PROXY, http_proxy, HTTP_PROXY, no_grpc_proxy, no_proxy, NO_PROXY
    */
   proxy?: string | ProxyOptions;
   /**

@@ -2,6 +2,8 @@
 import type { OtlpEncoding } from '../encoding/otlp-response.ts';
 import type { Compression } from '../net/compression.ts';
 import type { HttpClientOptions } from '../net/http-client.ts';
+import type { ProxyOptions } from '../net/http-proxy.ts';
+import type { TlsOptions } from '../net/tls.ts';
 import type { OtlpOptions } from './otlp-options.ts';
 import type { BearerToken, HeadersOption } from './request-headers.ts';
 
@@ -26,6 +28,18 @@ export interface OtlpHttpEndpoint extends HttpClientOptions {
    * @default none
    */
   bearerToken?: BearerToken;
+  /**
+   * Certificates and keys for `https:` addresses; files are read again when they change.
+   * @default the authorities that Node trusts, and no client certificate
+   * @env OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE, OTEL_EXPORTER_OTLP_CERTIFICATE, OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE, OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_KEY
+   */
+  tls?: TlsOptions;
+  /**
+   * A proxy: one URL for all, or one each for `http:` and `https:` addresses, and the hosts that need none.
+   * @default none
+   * @env https_proxy, HTTPS_PROXY, http_proxy, HTTP_PROXY, no_proxy, NO_PROXY
+   */
+  proxy?: string | ProxyOptions;
 }
 
 export interface OtlpHttpOptions extends OtlpHttpEndpoint, OtlpOptions {
