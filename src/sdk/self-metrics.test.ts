@@ -275,6 +275,20 @@ describe('self-metrics', () => {
     },
   );
 
+  test('[11.13] what a receiver says that took everything is no failure', async () => {
+    const exporter: PushMetricExporter = {
+      componentType: 'controlled_metric_exporter',
+      export: (_, done) =>
+        done({ code: ExportResultCode.SUCCESS, error: new ExportError('REJECTED', 'use another unit') }),
+      forceFlush: async () => {},
+      shutdown: async () => {},
+    };
+    const { provider, points } = observed([periodic(exporter)]);
+    await provider.forceFlush();
+    expect(await points(EXPORTED)).toEqual([[{}, 1]]);
+    expect(await points(OPERATION)).toEqual([[{}, 1]]);
+  });
+
   test('[11.13] error.type is one of few: our codes, and some classes of what is INTERNAL', async () => {
     const named = (name: string) => foreign({ name });
     const errors = [
