@@ -59,7 +59,7 @@ function writeKeyValue(
   depth: number,
 ): void {
   const start = out.open(fieldTag);
-  out.string(KEY, key);
+  out.text(KEY, key);
   writeAnyValue(out, VALUE, value, depth);
   out.close(start);
 }

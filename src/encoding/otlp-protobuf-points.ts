@@ -150,8 +150,7 @@ class ExponentialPoints implements PointMessages {
     const size =
       3 * FIXED64_FIELD_SIZE +
       FIXED64_FIELD_SIZE * countRecorded(this.#metric, i) +
-      1 +
-      varintSize(zigzag(scales[i]!)) +
+      sint32FieldSize(scales[i]!) +
       (zeroCounts[i]! === 0 ? 0 : FIXED64_FIELD_SIZE) +
       bucketsFieldSize(positive, i) +
       bucketsFieldSize(negative, i) +
@@ -166,8 +165,7 @@ class ExponentialPoints implements PointMessages {
     out.byte(COUNT);
     out.fixed64(counts[i]!);
     writeRecorded(out, SUM, sums[i]!);
-    out.byte(tag(6, VARINT));
-    out.varint(zigzag(scales[i]!));
+    writeSint32(out, tag(6, VARINT), scales[i]!);
     if (zeroCounts[i]! !== 0) {
       out.byte(tag(7, FIXED64));
       out.fixed64(zeroCounts[i]!);
@@ -241,7 +239,17 @@ function bucketsFieldSize(buckets: ExponentialBuckets, i: number): number {
 }
 
 function bucketsSize({ offsets }: ExponentialBuckets, i: number, countsSize: number): number {
-  return 1 + varintSize(zigzag(offsets[i]!)) + fieldSize(countsSize);
+  return sint32FieldSize(offsets[i]!) + fieldSize(countsSize);
+}
+
+function sint32FieldSize(value: number): number {
+  return value === 0 ? 0 : 1 + varintSize(zigzag(value));
+}
+
+function writeSint32(out: ProtobufWriter, fieldTag: number, value: number): void {
+  if (value === 0) return;
+  out.byte(fieldTag);
+  out.varint(zigzag(value));
 }
 
 function bucketCountsSize({ starts, counts }: ExponentialBuckets, i: number): number {
@@ -255,8 +263,7 @@ function writeBuckets(out: ProtobufWriter, fieldTag: number, buckets: Exponentia
   if (countsSize === 0) return;
   const { offsets, starts, counts } = buckets;
   out.header(fieldTag, bucketsSize(buckets, i, countsSize));
-  out.byte(OFFSET);
-  out.varint(zigzag(offsets[i]!));
+  writeSint32(out, OFFSET, offsets[i]!);
   out.header(BUCKET_COUNTS, countsSize);
   for (let k = starts[i]!; k < starts[i + 1]!; k++) out.varint(nearestCount(counts[k]!));
 }

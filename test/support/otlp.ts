@@ -52,17 +52,80 @@ export interface DecodedMetric {
 export function decodeRequest(body: Uint8Array): DecodedRequest {
   const message = ExportMetricsServiceRequest.decode(body);
   const plain = ExportMetricsServiceRequest.toObject(message, { longs: String, enums: Number });
-  return withHexIds(plain) as DecodedRequest;
+  return normal(plain) as DecodedRequest;
 }
 
-function withHexIds(value: unknown): unknown {
+/** protobufjs leaves out what has its default, which is the same as when it was not sent. */
+function normal(value: unknown, name = ''): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex');
-  if (Array.isArray(value)) return value.map(withHexIds);
+  if (Array.isArray(value)) return value.map((element) => normal(element));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, withHexIds(member)]));
+  const members = Object.entries(value).map(([key, member]) => [key, normal(member, key)]);
+  const defaults =
+    name === 'arrayValue' || name === 'kvlistValue'
+      ? { values: [] }
+      : name === 'positive' || name === 'negative'
+        ? { offset: 0 }
+        : 'value' in value
+          ? { key: '' }
+          : {};
+  return { ...defaults, ...Object.fromEntries(members) };
 }
 
 /** The one message of a metric that holds its points. */
 export function dataOf(metric: DecodedMetric): DecodedData {
   return (metric.gauge ?? metric.sum ?? metric.histogram ?? metric.exponentialHistogram)!;
+}
+
+/** Each point with all that surrounds it, with fields that were left out because of their default. */
+export function rowsOf(request: DecodedRequest): unknown[] {
+  return (request.resourceMetrics ?? []).flatMap(({ resource, schemaUrl = '', scopeMetrics }) =>
+    scopeMetrics.flatMap(({ scope, schemaUrl: scopeSchemaUrl = '', metrics }) =>
+      metrics.flatMap((metric) => {
+        const kind = (['gauge', 'sum', 'histogram', 'exponentialHistogram'] as const).find(
+          (name) => metric[name],
+        )!;
+        const { dataPoints, aggregationTemporality, isMonotonic = false } = metric[kind]!;
+        return dataPoints.map((point) => ({
+          resource: resource?.attributes ?? [],
+          resourceSchemaUrl: schemaUrl,
+          scope: {
+            name: scope?.name ?? '',
+            version: scope?.version ?? '',
+            attributes: scope?.attributes ?? [],
+          },
+          scopeSchemaUrl,
+          name: metric.name ?? '',
+          description: metric.description ?? '',
+          unit: metric.unit ?? '',
+          kind,
+          temporality: aggregationTemporality,
+          isMonotonic,
+          point: withDefaults(kind, point),
+        }));
+      }),
+    ),
+  );
+}
+
+function withDefaults(kind: string, point: DecodedPoint): DecodedPoint {
+  const exemplars = (point.exemplars ?? []) as DecodedPoint[];
+  return {
+    attributes: [],
+    startTimeUnixNano: '0',
+    timeUnixNano: '0',
+    ...(kind === 'histogram' && { count: '0', explicitBounds: [] }),
+    ...(kind === 'exponentialHistogram' && { count: '0', scale: 0, zeroCount: '0' }),
+    ...point,
+    exemplars: exemplars.map((exemplar) => ({ filteredAttributes: [], timeUnixNano: '0', ...exemplar })),
+  };
+}
+
+/** Reads OTLP's JSON as a receiver does: by the public definitions, with identifiers in hexadecimal. */
+export function parseRequest(text: string): DecodedRequest {
+  const json: unknown = JSON.parse(text, (key, value) =>
+    key === 'traceId' || key === 'spanId' ? Buffer.from(value, 'hex').toString('base64') : value,
+  );
+  const message = ExportMetricsServiceRequest.fromObject(json as object);
+  return decodeRequest(ExportMetricsServiceRequest.encode(message).finish());
 }
