@@ -81,6 +81,22 @@ describe('imports', () => {
     for (const importer of importers) expect(allowed).toContain(importer);
   });
 
+  test('the front door opens without what only some exporters need', () => {
+    const isStatic = (source: string, from: string) =>
+      new RegExp(
+        `(?:^|\\n)(?:import|export)(?! type )[^;]*?['"]${from.replaceAll(/[./]/g, '\\$&')}['"]`,
+      ).test(source);
+    const reached = new Set(['index.ts']);
+    for (const file of reached) {
+      const source = readFileSync(join(src, file), 'utf8');
+      for (const { from } of importsOf(file).filter(({ from }) => isStatic(source, from))) {
+        expect(['undici', '@grpc/grpc-js'], `${file}, which index.ts reaches`).not.toContain(from);
+        if (from.startsWith('.')) reached.add(join(file, '..', from));
+      }
+    }
+    expect(reached).toContain('sdk/meter-provider.ts');
+  });
+
   test('only config reads the environment', () => {
     const readers = files.filter((file) => /process\.env\b/.test(readFileSync(join(src, file), 'utf8')));
     expect(readers.filter((file) => folderOf(file) !== 'config')).toEqual([]);

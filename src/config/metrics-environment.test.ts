@@ -210,7 +210,7 @@ describe('the environment', () => {
     start();
     expect(logs).toEqual([
       expect.stringContaining(
-        'OTEL_METRICS_EXPORTER is "zipkin"; of it nothing is used. Use console, prometheus or none',
+        'OTEL_METRICS_EXPORTER is "zipkin"; of it nothing is used. Use otlp, otlp/stdout, console, prometheus or none',
       ),
       expect.stringContaining('metrics go nowhere'),
     ]);

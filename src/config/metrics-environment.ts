@@ -2,6 +2,8 @@
 // selection"). Settings in code and in a file come before it.
 import { EXEMPLAR_FILTERS } from '../sdk/exemplars/exemplar-filter.ts';
 import { type Environment, listOf, millis, oneOf, readVariable, warnOf } from './environment.ts';
+import { PUSH_EXPORTERS } from './environment-exporters.ts';
+import { hasOtlpEndpoint } from './otlp-environment.ts';
 import type { MetricsConfig } from './schema.ts';
 
 /** Settings by their variables; those that are not set, or not usable, are undefined. */
@@ -13,11 +15,14 @@ export function metricsEnvironment(env: Environment) {
   } satisfies MetricsConfig;
 }
 
-const EXPORTERS = ['console', 'prometheus'] as const;
+const EXPORTERS = [...PUSH_EXPORTERS, 'prometheus'] as const;
 
 export type ExporterName = (typeof EXPORTERS)[number];
 
-/** The exporters that `OTEL_METRICS_EXPORTER` names, none for `none`, and undefined when it says nothing. */
+/**
+ * The exporters that `OTEL_METRICS_EXPORTER` names, none for `none`, and undefined when it says nothing. OTLP, its default, needs an
+ * address there: a program that names no destination at all would log a failure at each export, where nobody runs a receiver.
+ */
 export function exportersOfEnvironment(env: Environment): readonly ExporterName[] | undefined {
   const variable = 'OTEL_METRICS_EXPORTER';
   const names = listOf(env[variable] ?? '');
@@ -30,5 +35,6 @@ export function exportersOfEnvironment(env: Environment): readonly ExporterName[
         'and pass other exporters to startMetrics',
     );
   }
-  return known.length > 0 ? known : undefined;
+  if (known.length > 0) return known;
+  return names.length === 0 && hasOtlpEndpoint(env) ? ['otlp'] : undefined;
 }

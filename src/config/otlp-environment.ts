@@ -32,6 +32,10 @@ export function otlpProtocol(env: Environment): OtlpProtocol {
   return readVariable(env, both('PROTOCOL'), oneOf(OTLP_PROTOCOLS)) ?? 'http/protobuf';
 }
 
+export function hasOtlpEndpoint(env: Environment): boolean {
+  return both('ENDPOINT').some((name) => env[name]?.trim());
+}
+
 /** What all OTLP exporters read, files included. */
 export interface OtlpSelectors {
   temporality?: TemporalityPreference;

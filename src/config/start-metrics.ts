@@ -8,12 +8,12 @@ import {
 } from '@opentelemetry/api';
 import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
-import { ConsoleMetricExporter } from '../exporters/console.ts';
 import { jsonFile } from '../exporters/json-file.ts';
 import { PrometheusMetricReader } from '../exporters/prometheus.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
 import { detectResource } from './detect-resource.ts';
+import { environmentExporter, PUSH_EXPORTERS } from './environment-exporters.ts';
 import { loadConfig } from './load-config.ts';
 import { exportersOfEnvironment, metricsEnvironment } from './metrics-environment.ts';
 import { listenPersistently } from './prometheus-listener.ts';
@@ -81,7 +81,9 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
             timeoutMillis: config.exportTimeout || Number.POSITIVE_INFINITY,
           }),
         ]),
-    ...(named?.includes('console') ? [new ConsoleMetricExporter()] : []),
+    ...PUSH_EXPORTERS.filter((name) => named?.includes(name)).map((name) =>
+      environmentExporter(name, process.env),
+    ),
     ...config.exporters,
   ];
   const periodic = exporters.map(
