@@ -1,23 +1,26 @@
 // Collectors that crash, move, hang and refuse: in the end they have every point, and none twice.
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type Collector, startCollector } from './support/collector.ts';
 import { type SharedOptions, TRANSPORTS } from './support/otlp-exporters.ts';
 import { lastValues, startReporting, sumOf } from './support/reporting.ts';
 
+/** Of exports that shall not succeed; long enough for those that shall. */
+const TIMEOUT_MILLIS = 1_000;
+
 describe.each(TRANSPORTS)('$name', (transport) => {
   let collector: Collector;
   let proxy: FaultProxy;
 
-  beforeAll(async () => {
-    collector = await startCollector();
-  });
-  afterAll(() => collector.stop());
-
   beforeEach(async () => {
+    collector = await startCollector();
     proxy = await startFaultProxy(transport.portOf(collector));
-    onTestFinished(() => proxy.stop());
+    // After the services of the test, which report once more when they end.
+    onTestFinished(async () => {
+      proxy.stop();
+      await collector.stop();
+    });
   });
 
   /** A service that has reported once, so that a connection is open. */
@@ -35,7 +38,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
   }
 
   test('down for several exports, then up', async () => {
-    const service = await connected({ temporality: 'delta', timeoutMillis: 200 });
+    const service = await connected({ temporality: 'delta', retry: false });
     await crash();
     for (let i = 0; i < 3; i++) {
       service.work(10);
@@ -115,7 +118,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
   });
 
   test('hung beyond the timeout, then awake', async () => {
-    const service = await connected({ temporality: 'cumulative', timeoutMillis: 300 });
+    const service = await connected({ temporality: 'cumulative', timeoutMillis: TIMEOUT_MILLIS });
     await collector.pause();
     service.work(10);
     expect(await service.report()).toMatchObject({ code: 'TIMEOUT', retryable: true });
@@ -127,14 +130,14 @@ describe.each(TRANSPORTS)('$name', (transport) => {
   });
 
   test.each(['open', 'new'])('black-holed TCP on a connection that is %s', async (connection) => {
-    const options: SharedOptions = { temporality: 'cumulative', timeoutMillis: 300 };
+    const options: SharedOptions = { temporality: 'cumulative', timeoutMillis: TIMEOUT_MILLIS };
     const service =
       connection === 'open' ? await connected(options) : startReporting(transport.make(proxy.port, options));
     proxy.blackHole();
     service.work(10);
     const start = performance.now();
     expect(await service.report()).toMatchObject({ code: 'TIMEOUT', retryable: true });
-    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(performance.now() - start).toBeLessThan(2 * TIMEOUT_MILLIS);
     await proxy.heal();
     service.work(5);
 
@@ -143,7 +146,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
   });
 
   test('a connection that the network has forgotten: the next export takes a new one', async () => {
-    const service = await connected({ temporality: 'delta', timeoutMillis: 300 });
+    const service = await connected({ temporality: 'delta', timeoutMillis: TIMEOUT_MILLIS });
     proxy.forget();
     service.work(10);
     expect(await service.report()).toMatchObject({ code: 'TIMEOUT', retryable: true });
@@ -156,7 +159,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
   test('refused for want of memory, until there is some', async () => {
     await collector.restart({ memoryLimitMib: 1 });
     const service = startReporting(
-      transport.make(transport.portOf(collector), { temporality: 'delta', timeoutMillis: 300 }),
+      transport.make(transport.portOf(collector), { temporality: 'delta', retry: false }),
     );
     service.work(10);
     expect(await service.report()).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
@@ -169,7 +172,6 @@ describe.each(TRANSPORTS)('$name', (transport) => {
 
   test.each(['none', 'gzip'] as const)('a request too large for it, compression %s', async (compression) => {
     await collector.restart({ maxRequestMib: 1 });
-    onTestFinished(() => collector.restart({ maxRequestMib: undefined }));
     const service = startReporting(
       transport.make(transport.portOf(collector), { temporality: 'delta', compression }),
     );
