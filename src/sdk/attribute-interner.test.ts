@@ -164,4 +164,39 @@ describe('AttributeInterner', () => {
     expect(interner.lookup(interner.canonical({ b: 2, a: 1 }))).toBe(set);
     expect(interner.find({ b: 2, a: 1 })).toBe(set);
   });
+
+  test('a part of what was read leads to its own set, whatever the order and however many there are', () => {
+    const interner = new AttributeInterner();
+    const keeps = (key: string) => key !== 'b' && key !== 'f';
+    const values: unknown[] = [];
+    const read = (attributes: Attributes) => {
+      const shape = interner.read(attributes, values);
+      const part = shape && interner.partOf(shape, keeps);
+      return part && interner.findPart(part, values);
+    };
+    const all = { f: 6, e: 5, d: 4, c: 3, b: 2, a: 1 };
+    expect(read(all)).toBe(undefined);
+    interner.learn(all);
+    expect(read(all)).toBe(undefined);
+    const sets = [1, 2].map((a) => {
+      const set = interner.intern(interner.canonical({ a, c: 3, d: 4, e: 5 }));
+      interner.retain(set);
+      return set;
+    });
+    expect([1, 2, 3].map((a) => read({ ...all, a }))).toEqual([...sets, undefined]);
+    expect(read({ ...all, d: 0 })).toBe(undefined);
+    interner.learn({ b: 1, f: 1 });
+    expect(read({ b: 1, f: 1 })).toBe(undefined);
+    const none = interner.intern(interner.canonical({}));
+    expect(read({ b: 7, f: 8 })).toBe(none);
+  });
+
+  test('orders that are merely read do not push out those that sets were made in', () => {
+    const interner = new AttributeInterner();
+    const set = interner.intern(interner.canonical({ a: 1 }));
+    interner.retain(set);
+    for (let i = 0; i < 10_000; i++) interner.learn({ [`k${i}`]: 1, [`l${i}`]: 1 });
+    expect(interner.find({ a: 1 })).toBe(set);
+    expect(interner.schemaCount).toBeLessThanOrEqual(1024);
+  });
 });

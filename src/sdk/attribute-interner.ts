@@ -10,29 +10,8 @@
 import type { Attributes, AttributeValue } from '@opentelemetry/api';
 import { AttributeSet } from '../data/attribute-set.ts';
 import { Branch, insertPath, isNaNTwice, removePath } from './attribute-branch.ts';
+import { type Part, type Schema, Shape } from './attribute-shape.ts';
 import { arrayKey, attributeValue } from './attribute-value.ts';
-
-interface Schema {
-  /** Sorted; shared by all sets of the schema. */
-  readonly keys: readonly string[];
-  readonly root: Branch;
-  /** The set without attributes has no value to hang a branch on. */
-  empty: AttributeSet | undefined;
-}
-
-class Shape {
-  readonly key: string;
-  next: Shape | undefined;
-  /** Shapes that go on with one more key: the first of them; the others follow through `next`. */
-  longer: Shape | undefined;
-  schema: Schema | undefined;
-  /** Where in the caller's order each key of the schema stands. */
-  order: readonly number[] = [];
-
-  constructor(key: string) {
-    this.key = key;
-  }
-}
 
 /** Attributes as they identify a series. */
 export interface CanonicalAttributes {
@@ -87,8 +66,7 @@ export class AttributeInterner {
       if (keeps !== undefined && !keeps(key)) continue;
       const value = attributes[key];
       if (value === undefined) continue;
-      let step = shape.longer;
-      while (step !== undefined && step.key !== key) step = step.next;
+      const step = shape.step(key);
       if (step === undefined) return undefined;
       shape = step;
       if (count === 0) first = value;
@@ -96,7 +74,7 @@ export class AttributeInterner {
       else if (count === 2) third = value;
       else if (count === 3) fourth = value;
       else {
-        others ??= this.#takeScratch();
+        others ??= this.takeScratch();
         others[count] = value;
       }
       count++;
@@ -105,10 +83,63 @@ export class AttributeInterner {
     return setOf(shape, count, first, second, third, fourth, others);
   }
 
-  #takeScratch(): unknown[] {
+  /** Room for the values of a {@link read}; to be given back. */
+  takeScratch(): unknown[] {
     const scratch = this.#scratch ?? [];
     this.#scratch = undefined;
     return scratch;
+  }
+
+  giveBack(scratch: unknown[]): void {
+    this.#scratch = scratch;
+  }
+
+  /** Puts the values of attributes into `values`, in their order, which is returned unless it is new. */
+  read(attributes: Attributes, values: unknown[]): Shape | undefined {
+    let shape = this.#root;
+    let count = 0;
+    for (const key in attributes) {
+      const value = attributes[key];
+      if (value === undefined) continue;
+      const step = shape.step(key);
+      if (step === undefined) return undefined;
+      shape = step;
+      values[count++] = value;
+    }
+    return shape.schema === undefined ? undefined : shape;
+  }
+
+  /** Makes {@link read} know the order of these attributes, while there is room: orders in use are not forgotten for it. */
+  learn(attributes: Attributes): void {
+    if (this.#shapeCount >= MAX_SHAPES || this.#schemas.size >= MAX_SHAPES) return;
+    const { keys, original } = this.canonical(attributes);
+    if (original === undefined || this.#shapeCount + keys.length > MAX_SHAPES) return;
+    this.#remember(original, this.#schemaOf(keys));
+  }
+
+  /** What a filter leaves of a shape that {@link read} returned; undefined while no set has just these keys. */
+  partOf({ schema, order }: Shape, keeps: (key: string) => boolean): Part | undefined {
+    const { keys } = schema!;
+    const kept = [...keys.keys()].filter((i) => keeps(keys[i]!));
+    const left = this.#schemas.get(schemaKey(kept.map((i) => keys[i]!)));
+    return left && { schema: left, order: kept.map((i) => order[i]!) };
+  }
+
+  /** The set of the part, if it is interned and its values need no conversion. */
+  findPart({ schema, order }: Part, values: readonly unknown[]): AttributeSet | undefined {
+    const count = order.length;
+    if (count === 0) return schema.empty;
+    let branch: Branch = schema.root;
+    for (let i = 0; i < count; i++) {
+      const found = branch.get(values[order[i]!] as AttributeValue);
+      if (found === undefined) return undefined;
+      if (found instanceof AttributeSet) {
+        for (let k = i + 1; k < count; k++) if (found.values[k] !== values[order[k]!]) return undefined;
+        return found;
+      }
+      branch = found;
+    }
+    return undefined;
   }
 
   /** The set of these attributes if it is interned; then {@link find} knows the caller's key order from here on. */
@@ -198,15 +229,14 @@ export class AttributeInterner {
   #remember(original: readonly string[], schema: Schema): void {
     let shape = this.#root;
     for (const key of original) {
-      let step = shape.longer;
-      while (step !== undefined && step.key !== key) step = step.next;
+      let step = shape.step(key);
       if (step === undefined) {
         if (++this.#shapeCount > MAX_SHAPES) {
           this.#forgetShapes();
           return;
         }
         step = new Shape(key);
-        append(shape, step);
+        shape.append(step);
       }
       shape = step;
     }
@@ -245,16 +275,6 @@ export class AttributeInterner {
     if (own.length === 0) schema.empty = set;
     else insertPath(schema.root, set, 0);
     return set;
-  }
-}
-
-/** Last, so that the orders that code has used from the start are found first, whatever comes from data later. */
-function append(shape: Shape, step: Shape): void {
-  let last = shape.longer;
-  if (last === undefined) shape.longer = step;
-  else {
-    while (last.next !== undefined) last = last.next;
-    last.next = step;
   }
 }
 

@@ -9,9 +9,9 @@ import type {
 } from '@opentelemetry/api';
 import { bounded } from '../data/bounded.ts';
 import { report } from '../data/diagnostics.ts';
+import type { AsyncStream } from './async-stream.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 import { type ValueRule, valueRule } from './measurement.ts';
-import type { AsyncStream } from './stream.ts';
 
 /** One observable instrument; the object that the user holds. */
 export class ObservableInstrument implements Observable {

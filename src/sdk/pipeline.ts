@@ -19,6 +19,7 @@ import {
 } from '../data/reader.ts';
 import { awaitAttributes, type Resource } from '../data/resource.ts';
 import { chooseAggregator, defaultAggregation, isCompatible } from './aggregation/choose-aggregator.ts';
+import { AsyncStream } from './async-stream.ts';
 import { advisedFilter } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { reportCardinality } from './cardinality-report.ts';
@@ -27,7 +28,7 @@ import { findRegistry } from './exemplars/exemplar-filter.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 import type { Callbacks } from './observables.ts';
 import { SeriesTable } from './series-table.ts';
-import { AsyncStream, type Stream, type StreamOptions, SyncStream } from './stream.ts';
+import { type Stream, type StreamOptions, SyncStream } from './stream.ts';
 import { StreamNames } from './stream-names.ts';
 import type { View } from './view.ts';
 

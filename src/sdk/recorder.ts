@@ -58,10 +58,32 @@ export class Recorder {
         for (let i = 0; i < plain.length; i++) plain[i]!.record(value, own, set, sampled);
       }
       const filtered = this.#filtered;
-      for (let i = 0; i < filtered.length; i++) filtered[i]!.recordFiltered(value, own, context, sampled);
+      if (filtered.length > 1) this.#recordFiltered(value, own, context, sampled);
+      else if (filtered.length > 0) filtered[0]!.recordFiltered(value, own, context, sampled);
     } catch (error) {
       this.failed(error);
     }
+  }
+
+  /** Reads the attributes once for all streams whose filters go by keys. */
+  #recordFiltered(
+    value: number,
+    attributes: Attributes,
+    context: Context | undefined,
+    sampled: Context | undefined,
+  ): void {
+    const { interner } = this;
+    const filtered = this.#filtered;
+    const values = interner.takeScratch();
+    const shape = interner.read(attributes, values);
+    if (shape === undefined) interner.learn(attributes);
+    for (let i = 0; i < filtered.length; i++) {
+      const stream = filtered[i]!;
+      if (shape === undefined || stream.filter?.keeps === undefined) {
+        stream.recordFiltered(value, attributes, context, sampled);
+      } else stream.recordRead(value, attributes, shape, values, sampled);
+    }
+    interner.giveBack(values);
   }
 
   /** Ends the series of these attributes in every stream. */

@@ -8,6 +8,7 @@ import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket
 import { ExponentialHistogramAggregator } from './aggregation/exponential-histogram.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
 import { SumAggregator } from './aggregation/sum.ts';
+import { AsyncStream } from './async-stream.ts';
 import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { AttributeInterner } from './attribute-interner.ts';
 import { now } from './clock.ts';
@@ -15,7 +16,7 @@ import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 import { SeriesTable } from './series-table.ts';
-import { AsyncStream, SyncStream } from './stream.ts';
+import { SyncStream } from './stream.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
 
