@@ -1,5 +1,5 @@
 // A real Prometheus scrapes the endpoint, and its answers are what was recorded.
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { PrometheusMetricReader } from '../../src/exporters/prometheus.ts';
 import { MeterProvider, resourceFromAttributes } from '../../src/index.ts';
 import { type Prometheus, startPrometheus } from './support/prometheus.ts';
@@ -21,6 +21,7 @@ const provider = new MeterProvider({
   resource: resourceFromAttributes({ 'service.name': 'orders', 'deployment.environment.name': 'test' }),
 });
 let metricsUrl: string;
+let target: string;
 let prometheus: Prometheus;
 
 beforeAll(async () => {
@@ -73,14 +74,10 @@ beforeAll(async () => {
 
   const address = await reader.listen({ host: '127.0.0.1', port: 0 });
   metricsUrl = address.url;
-  prometheus = await startPrometheus({ targets: [`127.0.0.1:${address.port}`] });
-  await vi.waitFor(async () => expect(await query('up')).toEqual([1]), { timeout: 20_000 });
+  target = `127.0.0.1:${address.port}`;
 });
 
-afterAll(async () => {
-  await prometheus?.stop();
-  await provider.shutdown();
-});
+afterAll(() => provider.shutdown());
 
 interface Series {
   metric: Record<string, string>;
@@ -99,74 +96,87 @@ async function query(promql: string): Promise<number[]> {
   return (await series(promql)).map(({ value }) => Number(value[1]));
 }
 
-test('the target is up and the scrape had no error', async () => {
-  const response = await fetch(new URL('/api/v1/targets', prometheus.url));
-  const { data } = (await response.json()) as {
-    data: { activeTargets: { health: string; lastError: string }[] };
-  };
-  expect(data.activeTargets).toMatchObject([{ health: 'up', lastError: '' }]);
-});
-
-test.each<[string, number[]]>([
-  ['sum(http_server_requests_total{otel_scope_name="orders"})', [42]],
-  ['http_server_requests_total{http_route="/orders/:id",http_status_code="500",status="error"}', [2]],
-  ['sum(http_server_requests_total)', [50]],
-  ['http_server_active_requests', [-2]],
-  ['http_server_request_duration_seconds_count{status="success"}', [5]],
-  ['http_server_request_duration_seconds_sum', [0.005 + 0.006 + 0.5 + 2 + 20]],
-  ['http_server_request_duration_seconds_bucket{le="0.005"}', [1]],
-  ['http_server_request_duration_seconds_bucket{le="0.01"}', [2]],
-  ['http_server_request_duration_seconds_bucket{le="1"}', [3]],
-  ['http_server_request_duration_seconds_bucket{le="10"}', [4]],
-  ['http_server_request_duration_seconds_bucket{le="+Inf"}', [5]],
-  ['histogram_quantile(0.4, http_server_request_duration_seconds_bucket)', [0.01]],
-  ['http_server_request_size_bytes_sum', [1e6]],
-  ['room_temperature_celsius', [21.5]],
-  ['process_cpu_time_seconds_total', [12.25]],
-  ['queue_length{queue="mail"}', [17]],
-  ['tiny{extreme="least"}', [5e-324]],
-  ['tiny{extreme="most"}', [Number.MAX_VALUE]],
-  ['tiny{extreme="negative"}', [-0.1]],
-  ['count(target_info{service_name="orders",deployment_environment_name="test"})', [1]],
-  ['count({__name__=~".+",job="app",otel_scope_version="1.2.3",service_name!=""})', []],
-])('PromQL %s is what was recorded', async (promql, expected) => {
-  expect(await query(promql)).toEqual(expected);
-});
-
-test('hostile label values and names arrive unharmed', async () => {
-  const found = await series('hostile');
-  const byValue = new Map(found.map(({ metric, value }) => [metric.value, { metric, value: value[1] }]));
-  expect([...byValue.keys()].sort()).toEqual([...HOSTILE].sort());
-  HOSTILE.forEach((value, i) => {
-    expect(byValue.get(value)).toMatchObject({ value: `${i}`, metric: { [`k_y_${i}_`]: 'x' } });
+// From version 3 on, bounds that are whole numbers end with `.0`.
+describe.each([2, 3] as const)('Prometheus %i', (version) => {
+  beforeAll(async () => {
+    prometheus = await startPrometheus({ version, targets: [target] });
+    await vi.waitFor(async () => expect(await query('up')).toEqual([1]), { timeout: 20_000 });
   });
-  expect(await series('evil_total')).toEqual([]);
-});
 
-test('types and help texts are those of the instruments', async () => {
-  const response = await fetch(new URL('/api/v1/metadata', prometheus.url));
-  const { data } = (await response.json()) as { data: Record<string, { type: string; help: string }[]> };
-  expect(data).toMatchObject({
-    http_server_requests_total: [{ type: 'counter', help: 'Requests.' }],
-    http_server_active_requests: [{ type: 'gauge', help: 'Open.' }],
-    http_server_request_duration_seconds: [{ type: 'histogram', help: 'Durations.' }],
-    room_temperature_celsius: [{ type: 'gauge', help: 'Warmth.' }],
-    process_cpu_time_seconds_total: [{ type: 'counter', help: 'CPU.' }],
-    queue_length: [{ type: 'gauge', help: 'Jobs.' }],
-    hostile: [{ type: 'gauge', help: HOSTILE.join(' ').trim() }],
-    target_info: [{ type: 'gauge' }],
+  afterAll(() => prometheus.stop());
+
+  test('the target is up and the scrape had no error', async () => {
+    const response = await fetch(new URL('/api/v1/targets', prometheus.url));
+    const { data } = (await response.json()) as {
+      data: { activeTargets: { health: string; lastError: string }[] };
+    };
+    expect(data.activeTargets).toMatchObject([{ health: 'up', lastError: '' }]);
   });
-});
 
-test('promtool has nothing to object to', async () => {
-  const body = new Uint8Array(await (await fetch(metricsUrl)).arrayBuffer());
-  expect(await runCommand('promtool', ['check', 'metrics'], body)).toEqual({ exitCode: 0, output: '' });
-});
+  test.each<[string, number[]]>([
+    ['sum(http_server_requests_total{otel_scope_name="orders"})', [42]],
+    ['http_server_requests_total{http_route="/orders/:id",http_status_code="500",status="error"}', [2]],
+    ['sum(http_server_requests_total)', [50]],
+    ['http_server_active_requests', [-2]],
+    ['http_server_request_duration_seconds_count{status="success"}', [5]],
+    ['http_server_request_duration_seconds_sum', [0.005 + 0.006 + 0.5 + 2 + 20]],
+    ['http_server_request_duration_seconds_bucket{le="0.005"}', [1]],
+    ['http_server_request_duration_seconds_bucket{le="0.01"}', [2]],
+    ['http_server_request_duration_seconds_bucket{le=~"1|1.0"}', [3]],
+    ['http_server_request_duration_seconds_bucket{le=~"10|10.0"}', [4]],
+    ['http_server_request_duration_seconds_bucket{le="+Inf"}', [5]],
+    ['histogram_quantile(0.4, http_server_request_duration_seconds_bucket)', [0.01]],
+    ['http_server_request_size_bytes_sum', [1e6]],
+    ['room_temperature_celsius', [21.5]],
+    ['process_cpu_time_seconds_total', [12.25]],
+    ['queue_length{queue="mail"}', [17]],
+    ['tiny{extreme="least"}', [5e-324]],
+    ['tiny{extreme="most"}', [Number.MAX_VALUE]],
+    ['tiny{extreme="negative"}', [-0.1]],
+    ['count(target_info{service_name="orders",deployment_environment_name="test"})', [1]],
+    ['count({__name__=~".+",job="app",otel_scope_version="1.2.3",service_name!=""})', []],
+  ])('PromQL %s is what was recorded', async (promql, expected) => {
+    expect(await query(promql)).toEqual(expected);
+  });
 
-test('later scrapes see later values', async () => {
-  const counter = provider.getMeter('orders').createCounter('late', { description: 'Later.' });
-  counter.add(1);
-  await expect.poll(() => query('late_total'), { timeout: 10_000 }).toEqual([1]);
-  counter.add(2);
-  await expect.poll(() => query('late_total'), { timeout: 10_000 }).toEqual([3]);
+  test('hostile label values and names arrive unharmed', async () => {
+    const found = await series('hostile');
+    const byValue = new Map(found.map(({ metric, value }) => [metric.value, { metric, value: value[1] }]));
+    expect([...byValue.keys()].sort()).toEqual([...HOSTILE].sort());
+    HOSTILE.forEach((value, i) => {
+      expect(byValue.get(value)).toMatchObject({ value: `${i}`, metric: { [`k_y_${i}_`]: 'x' } });
+    });
+    expect(await series('evil_total')).toEqual([]);
+  });
+
+  test('types and help texts are those of the instruments', async () => {
+    const response = await fetch(new URL('/api/v1/metadata', prometheus.url));
+    const { data } = (await response.json()) as { data: Record<string, { type: string; help: string }[]> };
+    expect(data).toMatchObject({
+      http_server_requests_total: [{ type: 'counter', help: 'Requests.' }],
+      http_server_active_requests: [{ type: 'gauge', help: 'Open.' }],
+      http_server_request_duration_seconds: [{ type: 'histogram', help: 'Durations.' }],
+      room_temperature_celsius: [{ type: 'gauge', help: 'Warmth.' }],
+      process_cpu_time_seconds_total: [{ type: 'counter', help: 'CPU.' }],
+      queue_length: [{ type: 'gauge', help: 'Jobs.' }],
+      hostile: [{ type: 'gauge', help: HOSTILE.join(' ').trim() }],
+      target_info: [{ type: 'gauge' }],
+    });
+  });
+
+  test('promtool has nothing to object to', async () => {
+    const body = new Uint8Array(await (await fetch(metricsUrl)).arrayBuffer());
+    expect(await runCommand(prometheus.promtool, ['check', 'metrics'], body)).toEqual({
+      exitCode: 0,
+      output: '',
+    });
+  });
+
+  test('later scrapes see later values', async () => {
+    const counter = provider.getMeter('orders').createCounter(`late.${version}`, { description: 'Later.' });
+    counter.add(1);
+    await expect.poll(() => query(`late_${version}_total`), { timeout: 10_000 }).toEqual([1]);
+    counter.add(2);
+    await expect.poll(() => query(`late_${version}_total`), { timeout: 10_000 }).toEqual([3]);
+  });
 });
