@@ -189,6 +189,15 @@ describe('delivery', () => {
     expect(requests.at(-1)).toContain(12);
   });
 
+  test('[7.18] does not wait for a time that is not there', async () => {
+    const { failure } = delivery(() => {
+      throw unavailable({ retryAfterMs: 6_000 });
+    });
+    const start = performance.now();
+    expect(await failure(numbered(3))).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(performance.now() - start).toBeLessThan(1_000);
+  });
+
   test('says ABORTED, and what is owed, when the caller no longer waits', async () => {
     const controller = new AbortController();
     const { failure, requests } = delivery((values) => {

@@ -81,8 +81,7 @@ export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
       } catch (error) {
         const cause = ExportError.from(error);
         if (cause.retryable) {
-          const isOver = signal.aborted || cause.retryAfterMs !== undefined;
-          if (isOver) next = end;
+          if (cause.retryAfterMs !== undefined) next = end;
           outcome.owed(cause, from, next);
         } else outcome.refused(cause, next - from);
       }
@@ -149,7 +148,11 @@ class Outcome {
     }
     if (this.#owedBecause !== undefined && this.#lostBecause !== undefined) {
       const reason = this.#lostBecause.message;
-      report('error', `otlp-lost:${this.#name}`, `${this.#name} refused ${this.#lost} points for good: ${reason}`);
+      report(
+        'error',
+        `otlp-lost:${this.#name}`,
+        `${this.#name} refused ${this.#lost} points for good: ${reason}`,
+      );
     }
     const isOwed = !this.#owed.isEmpty;
     // A failure that is the same for all points stays as it is.

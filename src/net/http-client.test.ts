@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -37,11 +38,11 @@ function clientOf(options: HttpClientOptions = {}) {
 }
 
 /** A proxy that forwards plain requests and tunnels others, and tells of both. */
-async function startProxy(auth?: string) {
+async function startProxy(auth?: string, tls?: { key: string; cert: string }) {
   const seen: string[] = [];
   const sockets = new Set<Socket>();
   const isLetIn = (header: string | undefined) => auth === undefined || header === `Basic ${btoa(auth)}`;
-  const server = createServer(async (request, response) => {
+  const forward: RequestListener = async (request, response) => {
     seen.push(`${request.method} ${request.url}`);
     if (!isLetIn(request.headers['proxy-authorization'])) return response.writeHead(407).end();
     const { 'proxy-authorization': _, host, ...headers } = request.headers;
@@ -53,7 +54,8 @@ async function startProxy(auth?: string) {
       headers: { 'x-team': String(headers['x-team']) },
     });
     response.writeHead(answer.status).end(await answer.text());
-  });
+  };
+  const server = tls ? createSecureServer(tls, forward) : createServer(forward);
   server.on('connect', (request, socket: Socket) => {
     seen.push(`CONNECT ${request.url}`);
     if (!isLetIn(request.headers['proxy-authorization'])) {
@@ -75,7 +77,9 @@ async function startProxy(auth?: string) {
     server.closeAllConnections();
     for (const socket of sockets) socket.destroy();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+  const { port } = server.address() as AddressInfo;
+  // TLS names no addresses.
+  return { url: tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`, seen };
 }
 
 captureLogs();
@@ -96,8 +100,17 @@ describe('connections', () => {
     expect(stub.requests[0]!.headers.host).toBe(`[::1]:${stub.port}`);
   });
 
-  test('are given up for new ones at their maximum age', async () => {
-    const stub = await serveHttp();
+  test('are given up for new ones at their maximum age, and closed', async () => {
+    const closed: number[] = [];
+    const stub = await serveHttp({
+      answer:
+        () =>
+        (response, { port }) => {
+          response.socket!.once('close', () => closed.push(port));
+          response.setHeader('keep-alive', 'timeout=600');
+          response.end();
+        },
+    });
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
     const { send } = clientOf({ maxConnectionAgeMillis: 1_000 });
@@ -109,6 +122,8 @@ describe('connections', () => {
     const ports = stub.requests.map(({ port }) => port);
     expect(ports[1]).toBe(ports[0]);
     expect(ports[2]).not.toBe(ports[0]);
+    await vi.waitUntil(() => closed.length > 0);
+    expect(new Set(closed)).toEqual(new Set([ports[0]]));
   });
 
   test('are found again when the server comes back', async () => {
@@ -277,6 +292,16 @@ describe('a proxy', () => {
     expect((await send(stub.url)).status).toBe(200);
     expect(proxy.seen).toEqual([`CONNECT localhost:${stub.port}`]);
     expect(await clientOf({ proxy: { https: url } }).failure(stub.url)).toMatchObject({ code: 'TLS' });
+  });
+
+  test('[7.47] may be spoken to over TLS, which is verified too', async () => {
+    const tls = await authority.issueServer();
+    const stub = await serveHttp({ tls });
+    const proxy = await startProxy(undefined, tls);
+    const { send } = clientOf({ proxy: proxy.url, tls: { ca: authority.cert } });
+    expect((await send(stub.url)).status).toBe(200);
+    expect(proxy.seen).toEqual([`CONNECT localhost:${stub.port}`]);
+    expect(await clientOf({ proxy: proxy.url }).failure(stub.url)).toMatchObject({ code: 'TLS' });
   });
 
   test('that lets nobody in is named, without its password', async () => {

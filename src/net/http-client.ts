@@ -138,7 +138,7 @@ export function httpClient(owner: string, options: HttpClientOptions = {}): Http
           response.body.on('error', () => {}).destroy();
           throw redirected(shown, status, answered.location);
         }
-        return { status, headers: answered, body: await bodyOf(shown, response.body, answered, signal) };
+        return { status, headers: answered, body: await bodyOf(shown, response.body, answered) };
       } catch (error) {
         if (error instanceof ExportError) throw error;
         throw connectionError(shown, error, signal);
@@ -185,18 +185,11 @@ function connector(options: buildConnector.BuildOptions): buildConnector.connect
  * The answer's body, empty when it ends early or cannot be decompressed: the status is what tells whether the request was
  * taken, and that has come.
  */
-async function bodyOf(
-  shown: string,
-  body: Readable,
-  headers: HttpResponse['headers'],
-  signal: AbortSignal | undefined,
-): Promise<Buffer> {
+async function bodyOf(shown: string, body: Readable, headers: HttpResponse['headers']): Promise<Buffer> {
   const isGzip = /^(x-)?gzip$/i.test(headers['content-encoding'] ?? '');
   const decoded = isGzip ? body.pipe(createGunzip()) : body;
   // A pipe does not pass errors on.
   if (decoded !== body) body.on('error', (error) => decoded.destroy(error));
-  const stop = () => decoded.destroy();
-  signal?.addEventListener('abort', stop);
   const chunks: Buffer[] = [];
   let length = 0;
   try {
@@ -216,8 +209,6 @@ async function bodyOf(
     body.destroy();
     if (error instanceof ExportError) throw error;
     return Buffer.alloc(0);
-  } finally {
-    signal?.removeEventListener('abort', stop);
   }
 }
 

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { pathToFileURL } from 'node:url';
@@ -59,7 +59,7 @@ describe('TLS material', () => {
     const { ca } = files();
     writeFileSync(ca, authority.cert.trim());
     const material = await tlsSource('test', { ca: [ca, other.cert] }).current();
-    expect(String(material.ca).match(/-----BEGIN CERTIFICATE-----\n/g)).toHaveLength(2);
+    expect(String(material.ca)).toMatch(/-----END CERTIFICATE-----\n+-----BEGIN CERTIFICATE-----/);
   });
 
   test('is a context of the application as it is', async () => {
@@ -86,6 +86,7 @@ describe('TLS material', () => {
     const material = await source.current();
     expect(material.version).toBe(1);
     expect(String(material.cert)).toContain(second.cert.trim());
+    expect(await source.current()).toBe(material);
     expect(logs.join()).toMatch(/uses the new certificates of .*cert\.pem/);
   });
 
@@ -96,6 +97,31 @@ describe('TLS material', () => {
     writeFileSync(join(folder, 'new'), other.cert);
     renameSync(join(folder, 'new'), ca);
     expect(String((await source.current()).ca)).toContain(other.cert.trim());
+  });
+
+  test('is read again when the other file has the size and the time of its own', async () => {
+    const { folder, ca } = files();
+    const other = await createAuthority('Other');
+    const length = Math.max(authority.cert.length, other.cert.length) + 1;
+    const time = new Date(0);
+    const write = (path: string, pem: string) => {
+      writeFileSync(path, pem.padEnd(length, '\n'));
+      utimesSync(path, time, time);
+    };
+    write(ca, authority.cert);
+    const source = tlsSource('test', { ca });
+    write(join(folder, 'new'), other.cert);
+    renameSync(join(folder, 'new'), ca);
+    expect(String((await source.current()).ca)).toContain(other.cert.trim());
+  });
+
+  test('is read once for those who ask at the same time', async () => {
+    const { cert, key, write } = files();
+    const source = tlsSource('test', { cert, key });
+    write(second);
+    const [one, other] = await Promise.all([source.current(), source.current()]);
+    expect(one).toBe(other);
+    expect(one!.version).toBe(1);
   });
 
   test('is read again when a link turns to another folder, as Kubernetes does it', async () => {
