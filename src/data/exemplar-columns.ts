@@ -82,3 +82,63 @@ export function sliceExemplars(
     spanIds: columns.spanIds.slice(first, end),
   };
 }
+
+/** Exemplars of a merged point: as many as the largest reservoir holds by default, more when the newer part has more. */
+const MAX_MERGED = 20;
+
+/**
+ * Those of two batches in one, the newer ones first.
+ *
+ * @param length how many points there are; the first ones are the newer ones
+ * @param target by older point, the point that it becomes part of
+ */
+export function mergeExemplars(
+  older: ExemplarColumns | undefined,
+  newer: ExemplarColumns | undefined,
+  length: number,
+  target: Uint32Array,
+): ExemplarColumns | undefined {
+  if (older === undefined && newer === undefined) return undefined;
+  const sources: [ExemplarColumns, (point: number) => number][] = [];
+  if (newer) sources.push([newer, (point) => point]);
+  if (older) sources.push([older, (point) => target[point]!]);
+  const starts = new Uint32Array(length + 1);
+  for (const [columns, pointOf] of sources) {
+    for (let point = 0; point + 1 < columns.starts.length; point++) {
+      starts[pointOf(point) + 1]! += columns.starts[point + 1]! - columns.starts[point]!;
+    }
+  }
+  for (let point = 0; point < length; point++) {
+    const own =
+      newer && point + 1 < newer.starts.length ? newer.starts[point + 1]! - newer.starts[point]! : 0;
+    starts[point + 1] = starts[point]! + Math.min(starts[point + 1]!, Math.max(MAX_MERGED, own));
+  }
+  const count = starts[length]!;
+  const columns = {
+    starts,
+    values: new Float64Array(count),
+    times: new BigUint64Array(count),
+    filteredAttributes: new Array<Attributes>(count),
+    traceIds: new Array<string | undefined>(count),
+    spanIds: new Array<string | undefined>(count),
+  };
+  const next = starts.slice(0, length);
+  for (const [source, pointOf] of sources) {
+    for (let point = 0; point + 1 < source.starts.length; point++) {
+      const to = pointOf(point);
+      for (
+        let at = source.starts[point]!;
+        at < source.starts[point + 1]! && next[to]! < starts[to + 1]!;
+        at++
+      ) {
+        const place = next[to]!++;
+        columns.values[place] = source.values[at]!;
+        columns.times[place] = source.times[at]!;
+        columns.filteredAttributes[place] = source.filteredAttributes[at]!;
+        columns.traceIds[place] = source.traceIds[at];
+        columns.spanIds[place] = source.spanIds[at];
+      }
+    }
+  }
+  return columns;
+}
