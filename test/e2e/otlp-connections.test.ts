@@ -97,10 +97,13 @@ test('gRPC: round robin gives each receiver its share, and the rest the whole wh
     Promise.all([collector, second].map(async (at) => sumOf(service.pointsIn(await at.received()))));
 
   await expect
-    .poll(async () => {
-      await reportTen();
-      return Math.min(...(await arrived()));
-    })
+    .poll(
+      async () => {
+        await reportTen();
+        return Math.min(...(await arrived()));
+      },
+      { timeout: 10_000 },
+    )
     .toBeGreaterThan(0);
   await second.kill();
   await reportTen();

@@ -68,7 +68,7 @@ describe.each(TRANSPORTS)('$name', (transport) => {
     service.work(10);
 
     // It looks at its files once in a while.
-    await expect.poll(() => service.report()).toBeUndefined();
+    await expect.poll(() => service.report(), { timeout: 10_000 }).toBeUndefined();
     await expectAllOf(service);
   });
 

@@ -133,7 +133,7 @@ test('cuts once after so many bytes of requests, which the server gets', async (
 
   expect(await failure(socket)).toBe('ECONNRESET');
   await cut;
-  await expect.poll(() => received).toBe('abc');
+  await expect.poll(() => received, { timeout: 10_000 }).toBe('abc');
   expect(await answer(client(), 'whole again')).toBe('whole again');
 });
 
@@ -169,5 +169,5 @@ test('carries megabytes whole', async () => {
   socket.on('data', (data) => (back += data.length));
   socket.write(sent);
 
-  await expect.poll(() => back).toBe(sent.length);
+  await expect.poll(() => back, { timeout: 10_000 }).toBe(sent.length);
 });

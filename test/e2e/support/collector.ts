@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, vi } from 'vitest';
+import { vi } from 'vitest';
 import { binaryPath } from '../../../scripts/servers/go-servers.js';
 import type { KeyAndCertificate } from '../../support/certificates.ts';
 import { freePort } from '../../support/free-port.ts';
@@ -191,7 +191,8 @@ export async function startCollector(initial: CollectorOptions = {}): Promise<Co
       const marker = `${MARKER} ${randomUUID()}`;
       if (await sendMarker(markerPort, marker)) {
         // It writes in order, and to the file once in a while.
-        await vi.waitFor(() => expect(requests().some((request) => scopeOf(request) === marker)).toBe(true));
+        const hasCome = () => requests().some((request) => scopeOf(request) === marker);
+        await vi.waitUntil(hasCome, { timeout: 10_000, interval: 5 });
       }
       return requests().filter((request) => !scopeOf(request)?.startsWith(MARKER));
     },
