@@ -4,8 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
 import { decodeRequest } from '../../test/support/otlp.ts';
+import { AggregationType } from '../data/aggregation-option.ts';
+import { InstrumentType } from '../data/metric-data.ts';
 import { serveStub } from '../net/fixtures/grpc-stub.ts';
 import { deferredExporter } from './deferred-exporter.ts';
+import { environmentExporter } from './environment-exporters.ts';
 import { exportersOfEnvironment } from './metrics-environment.ts';
 import { startMetrics } from './start-metrics.ts';
 
@@ -37,6 +40,20 @@ async function serveHttp() {
   onTestFinished(() => void server.close());
   return { seen, port: (server.address() as AddressInfo).port };
 }
+
+test.each(['grpc', 'http/protobuf'])(
+  '[7.13] over %s, histograms are as the environment wants them',
+  async (protocol) => {
+    const exporter = environmentExporter('otlp', {
+      OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+      OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: 'base2_exponential_bucket_histogram',
+    });
+    expect(exporter.selectAggregation!(InstrumentType.HISTOGRAM)).toEqual({
+      type: AggregationType.EXPONENTIAL_HISTOGRAM,
+    });
+    await exporter.shutdown();
+  },
+);
 
 describe('startMetrics with OTEL_METRICS_EXPORTER=otlp', () => {
   test.each([
@@ -75,7 +92,7 @@ describe('startMetrics with OTEL_METRICS_EXPORTER=otlp', () => {
   });
 });
 
-test('[7.45] otlp/stdout writes a line of OTLP JSON', async () => {
+test('[7.45] otlp/stdout writes a line of OTLP JSON, in the temporality of the environment', async () => {
   const written: string[] = [];
   vi.spyOn(process.stdout, 'write').mockImplementation((chunk: string | Uint8Array, ...rest: unknown[]) => {
     written.push(Buffer.from(chunk as Uint8Array).toString());
@@ -84,9 +101,11 @@ test('[7.45] otlp/stdout writes a line of OTLP JSON', async () => {
     return true;
   });
   vi.stubEnv('OTEL_METRICS_EXPORTER', 'otlp/stdout');
+  vi.stubEnv('OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE', 'delta');
   await runOnce();
   vi.restoreAllMocks();
-  expect(JSON.parse(written.join(''))).toHaveProperty('resourceMetrics');
+  const { resourceMetrics } = JSON.parse(written.join(''));
+  expect(resourceMetrics[0].scopeMetrics[0].metrics[0].sum.aggregationTemporality).toBe(1);
 });
 
 test.each<[Record<string, string>, string[] | undefined]>([

@@ -5,6 +5,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
+import { Agent } from 'undici';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type CertificateAuthority, createAuthority } from '../../test/support/certificates.ts';
 import { decodeRequest } from '../../test/support/otlp.ts';
@@ -109,6 +110,15 @@ describe('[7.01] [9.07] otlpHttp', () => {
     await exportOnce(otlpHttp({ endpoints: [{ url }] }));
     expect(seen[0]!.headers['x-key']).toBeUndefined();
     expect(seen[0]!.headers['content-encoding']).toBe('gzip');
+  });
+
+  test('a dispatcher of the user’s own gets neither certificates nor proxies of the environment', async () => {
+    const { seen, url } = await serveHttp();
+    set({ http_proxy: 'http://127.0.0.1:1' });
+    const dispatcher = new Agent();
+    onTestFinished(() => dispatcher.destroy());
+    await exportOnce(otlpHttp({ url, dispatcher }));
+    expect(seen).toHaveLength(1);
   });
 
   test('[7.13] temporality and histograms as the environment wants them', async () => {

@@ -264,10 +264,8 @@ describe('proxies', () => {
   test('[7.47] one that refuses is a failure that may pass', async () => {
     const stub = await serveStub();
     const proxy = await serveProxy(407);
-    vi.spyOn(console, 'error').mockImplementation(() => {});
     const run = exporterOf({ url: `http://localhost:${stub.port}`, proxy: `http://127.0.0.1:${proxy.port}` });
     expect((await run()).error).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
-    vi.restoreAllMocks();
   });
 });
 

@@ -12,6 +12,8 @@ import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
 import { type StubAnswer, serveStub } from '../net/fixtures/grpc-stub.ts';
 import { type OtlpGrpcOptions, otlpGrpc } from './otlp-grpc.ts';
+import { validOtlpGrpcOptions } from './otlp-grpc-options.ts';
+import { otlpGrpcTransport } from './otlp-grpc-transport.ts';
 
 const SOON = { initialIntervalMillis: 1, maxIntervalMillis: 1 };
 const BATCH = batchOf([[{ name: 'shop' }, [counter('orders', [[{ paid: true }, 3]])]]]);
@@ -387,6 +389,43 @@ describe('shutdown', () => {
     expect((await run()).error).toMatchObject({ code: 'SHUTDOWN' });
     expect(stub.calls).toHaveLength(1);
   });
+});
+
+test('interceptors, channel options and the age of connections are for gRPC', async () => {
+  const stub = await serveStub();
+  const asked: string[] = [];
+  const { export: run } = exporterOf({
+    url: `http://127.0.0.1:${stub.port}`,
+    channelOptions: { 'grpc.default_authority': 'shop.example' },
+    interceptors: [
+      (options, next) => {
+        asked.push(options.method_definition.path);
+        return new grpc.InterceptingCall(next(options));
+      },
+    ],
+    maxConnectionAgeMillis: 0.001,
+  });
+  expect([await run(), await run()]).toEqual([{ code: 0 }, { code: 0 }]);
+  expect(asked).toHaveLength(2);
+  expect(stub.calls.map(({ authority }) => authority)).toEqual(['shop.example', 'shop.example']);
+  expect(new Set(stub.calls.map(({ peer }) => peer)).size).toBe(2);
+});
+
+test('a call that was given up on fails with the reason for that', async () => {
+  const stub = await serveStub({ answer: () => new Promise<StubAnswer>(() => {}) });
+  const valid = validOtlpGrpcOptions({ url: `http://127.0.0.1:${stub.port}` });
+  const transport = otlpGrpcTransport('otlpGrpc', valid.endpoints[0]!, valid);
+  onTestFinished(() => transport.shutdown());
+  const abort = new AbortController();
+  const sending = transport.send(new Uint8Array(0), {
+    points: 1,
+    timeoutMillis: 5_000,
+    signal: abort.signal,
+  });
+  await vi.waitFor(() => expect(stub.calls).toHaveLength(1));
+  const reason = new Error('no longer wanted');
+  abort.abort(reason);
+  await expect(sending).rejects.toBe(reason);
 });
 
 describe('failover', () => {

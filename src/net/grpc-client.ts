@@ -130,8 +130,6 @@ function open(
   // One listener a socket, and round_robin may have many.
   setMaxListeners(0, sockets.signal);
   const client = new grpc.Client(tiedTarget(grpc, target), credentials, {
-    // Connections are ours alone: one that another channel has given up on must not be found again.
-    'grpc.use_local_subchannel_pool': 1,
     // Only src/config reads the environment; a proxy comes as an option.
     'grpc.enable_http_proxy': 0,
     ...channelOptions,
