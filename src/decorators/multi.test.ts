@@ -120,6 +120,29 @@ describe('multi', () => {
     expect(bad.exports.slice(3)).toEqual([[3], [4]]);
   });
 
+  test('a batch refused for good does not hold up those behind it', async () => {
+    const bad = answering('bad', [fails(down), fails(refused)]);
+    const exporter = multi([bad.exporter]);
+    await exported(exporter, deltas(1));
+    expect(await exported(exporter, deltas(10))).toMatchObject({ code: 'REJECTED', retryable: false });
+    expect(bad.exports).toEqual([[1], [1], [10]]);
+  });
+
+  test('keeps the order when two flushes meet a failure', async () => {
+    const slow = answering('slow', [takes(5_000), fails(down)]);
+    const exporter = multi([slow.exporter], { waitMillis: 1 });
+    for (const value of [1, 2, 3]) {
+      const sent = exported(exporter, deltas(value));
+      await vi.advanceTimersByTimeAsync(1);
+      await sent;
+    }
+    const flushed = Promise.allSettled([exporter.forceFlush(), exporter.forceFlush()]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    await flushed;
+    await exporter.forceFlush();
+    expect(slow.exports).toEqual([[1], [2], [2], [3]]);
+  });
+
   test('an exporter that never answers keeps nobody from anything', async () => {
     const [good, stuck] = [answering('good'), answering('stuck', [hangs], { timeoutMillis: 0 })];
     const exporter = multi([good.exporter, stuck.exporter]);
