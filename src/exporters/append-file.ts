@@ -3,7 +3,7 @@
 import type { BigIntStats } from 'node:fs';
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errnoOf } from './file-error.ts';
+import { errnoOf } from '../data/file-error.ts';
 
 export interface OpenedFile {
   readonly size: number;

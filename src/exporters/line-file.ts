@@ -1,9 +1,9 @@
 // A file that exports are appended to, one after the other, each as a whole or not at all, and that is rotated.
 import { resolve } from 'node:path';
 import { report } from '../data/diagnostics.ts';
+import { fileError } from '../data/file-error.ts';
 import { sliced } from '../net/time-slice.ts';
 import { AppendFile } from './append-file.ts';
-import { fileError } from './file-error.ts';
 import type { ValidLineFileOptions } from './line-file-options.ts';
 import { RotatedFiles } from './rotated-files.ts';
 

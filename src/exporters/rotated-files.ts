@@ -6,7 +6,7 @@ import { basename, dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { report } from '../data/diagnostics.ts';
-import { fileError } from './file-error.ts';
+import { fileError } from '../data/file-error.ts';
 
 export interface RotatedFilesOptions {
   /** How many to keep; the oldest go first. */

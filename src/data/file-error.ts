@@ -1,5 +1,5 @@
 // What a failed file operation means to whoever runs the service.
-import { ExportError } from '../data/errors.ts';
+import { ExportError } from './errors.ts';
 
 const REMEDIES: Record<string, string> = {
   EACCES: 'give this process write permission to the file and its folder',
