@@ -1,11 +1,22 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 
-/** @returns a loopback port that nobody listened on a moment ago */
+/**
+ * Below those that systems give to connections and to servers that ask for any port, so that it is still free when the server
+ * under test takes it.
+ */
+const [FIRST, LAST] = [15_000, 30_000];
+
+/** @returns a loopback port that nobody listens on */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, 'localhost');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = randomInt(FIRST, LAST);
+  const server = createServer().listen(port, 'localhost');
+  try {
+    await once(server, 'listening');
+  } catch {
+    return freePort();
+  }
   await once(server.close(), 'close');
   return port;
 }
