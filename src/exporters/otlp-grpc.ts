@@ -1,15 +1,11 @@
 // Points to an OTLP receiver over gRPC. `docs/otlp.md` has every option.
-import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
+import type { PushMetricExporter } from '../data/exporter.ts';
 import { encodeOtlpProtobuf } from '../encoding/otlp-protobuf.ts';
-import { otlpDelivery } from './otlp-delivery.ts';
-import { failoverTransport } from './otlp-failover.ts';
+import { otlpExporter } from './otlp-exporter.ts';
 import { type OtlpGrpcOptions, validOtlpGrpcOptions } from './otlp-grpc-options.ts';
 import { otlpGrpcTransport } from './otlp-grpc-transport.ts';
 
 export type { OtlpGrpcEndpoint, OtlpGrpcOptions } from './otlp-grpc-options.ts';
-
-/** The delivery ends in time itself, and knows what is owed; this bounds what should hang all the same. */
-const GRACE_MILLIS = 1_000;
 
 /**
  * Makes an exporter that sends each batch in one or more calls to an OTLP receiver, such as an OpenTelemetry Collector. Success
@@ -19,25 +15,10 @@ const GRACE_MILLIS = 1_000;
  */
 export function otlpGrpc(options: OtlpGrpcOptions = {}): PushMetricExporter {
   const valid = validOtlpGrpcOptions(options);
-  const { endpoints, timeoutMillis, retry, maxRequestBytes } = valid;
-  const transport = failoverTransport(
-    endpoints.map((endpoint) => otlpGrpcTransport('otlpGrpc', endpoint, valid)),
-    valid,
-  );
-  const deliver = otlpDelivery({
-    transport,
-    encode: encodeOtlpProtobuf,
-    maxRequestBytes,
-    timeoutMillis,
-    retry,
-  });
-  return createExporter({
-    name: transport.name,
+  const transports = valid.endpoints.map((endpoint) => otlpGrpcTransport('otlpGrpc', endpoint, valid));
+  // The channel compresses.
+  return otlpExporter(transports, valid, {
     componentType: 'otlp_grpc_metric_exporter',
-    timeoutMillis: timeoutMillis + GRACE_MILLIS,
-    selectAggregationTemporality: valid.temporality,
-    selectAggregation: valid.aggregation,
-    export: (batch, { signal }) => deliver(batch, signal),
-    shutdown: () => transport.shutdown(),
+    encode: encodeOtlpProtobuf,
   });
 }

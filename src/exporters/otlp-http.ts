@@ -1,13 +1,12 @@
 // Points to an OTLP receiver over HTTP. `docs/otlp.md` has every option.
-import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
+import type { PushMetricExporter } from '../data/exporter.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { encodeOtlpJson } from '../encoding/otlp-json.ts';
 import { encodeOtlpProtobuf } from '../encoding/otlp-protobuf.ts';
 import { OTLP_ENCODINGS } from '../encoding/otlp-response.ts';
 import { compressor } from '../net/compression.ts';
 import type { HttpClientOptions } from '../net/http-client.ts';
-import { otlpDelivery } from './otlp-delivery.ts';
-import { failoverTransport } from './otlp-failover.ts';
+import { otlpExporter } from './otlp-exporter.ts';
 import type { OtlpHttpEndpoint, OtlpHttpOptions } from './otlp-http-options.ts';
 import { otlpHttpTransport } from './otlp-http-transport.ts';
 import { validOtlpOptions } from './otlp-options.ts';
@@ -48,9 +47,6 @@ const OPTIONS = [
   }),
 ];
 
-/** The delivery ends in time itself, and knows what is owed; this bounds what should hang all the same. */
-const GRACE_MILLIS = 1_000;
-
 /**
  * Makes an exporter that sends each batch as one or more requests to an OTLP receiver, such as an OpenTelemetry Collector.
  * Success means that the receiver has taken all of them.
@@ -60,8 +56,7 @@ const GRACE_MILLIS = 1_000;
 export function otlpHttp(options: OtlpHttpOptions = {}): PushMetricExporter {
   const { demand, demandObject, demandNothing } = optionChecks(OWNER);
   demandObject('options', options);
-  const { timeoutMillis, retry, maxRequestBytes, temporality, aggregation, userAgent, probeIntervalMillis } =
-    validOtlpOptions(OWNER, options);
+  const valid = validOtlpOptions(OWNER, options);
   const { encoding = 'protobuf', compression = 'none' } = options;
   demandNothing(without(options, OPTIONS));
   demand(
@@ -77,27 +72,13 @@ export function otlpHttp(options: OtlpHttpOptions = {}): PushMetricExporter {
       ...endpoint,
       encoding,
       contentEncoding: compress?.contentEncoding,
-      userAgent,
+      userAgent: valid.userAgent,
     }),
   );
-  const transport = failoverTransport(transports, { probeIntervalMillis });
-  const deliver = otlpDelivery({
-    transport,
+  return otlpExporter(transports, valid, {
+    componentType: encoding === 'json' ? 'otlp_http_json_metric_exporter' : 'otlp_http_metric_exporter',
     encode: encoding === 'json' ? encodeOtlpJson : encodeOtlpProtobuf,
     compress: compress?.compress,
-    maxRequestBytes,
-    timeoutMillis,
-    retry,
-  });
-
-  return createExporter({
-    name: transport.name,
-    componentType: encoding === 'json' ? 'otlp_http_json_metric_exporter' : 'otlp_http_metric_exporter',
-    timeoutMillis: timeoutMillis + GRACE_MILLIS,
-    selectAggregationTemporality: temporality,
-    selectAggregation: aggregation,
-    export: (batch, { signal }) => deliver(batch, signal),
-    shutdown: () => transport.shutdown(),
   });
 }
 
