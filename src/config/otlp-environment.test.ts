@@ -2,24 +2,14 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DiagLogLevel, diag } from '@opentelemetry/api';
-import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createAuthority } from '../../test/support/certificates.ts';
+import { captureLogs } from '../../test/support/collected.ts';
 import { AggregationType } from '../data/aggregation-option.ts';
-import { resetReports } from '../data/diagnostics.ts';
 import { InstrumentType } from '../data/metric-data.ts';
 import { otlpGrpcSettings, otlpHttpSettings, otlpProtocol, otlpSelectors } from './otlp-environment.ts';
 
-const warn = vi.fn();
-beforeEach(() => {
-  resetReports();
-  diag.setLogger({ warn, error() {}, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
-});
-afterEach(() => {
-  diag.disable();
-  warn.mockReset();
-});
-const warnings = () => warn.mock.calls.map(([message]) => message as string);
+const logs = captureLogs();
 
 const variables = (entries: Record<string, string>) =>
   Object.fromEntries(Object.entries(entries).map(([name, value]) => [`OTEL_EXPORTER_OTLP_${name}`, value]));
@@ -73,7 +63,7 @@ describe('precedence', () => {
       expect(read({})).toBeUndefined();
       expect(read({ [option]: general })).toEqual(want[0]);
       expect(read({ [`METRICS_${option}`]: specific, [option]: general })).toEqual(want[1]);
-      expect(warnings()).toEqual([]);
+      expect(logs).toEqual([]);
     },
   );
 
@@ -93,7 +83,7 @@ describe('precedence', () => {
         key: files.key2,
       });
     }
-    expect(warnings()).toEqual([]);
+    expect(logs).toEqual([]);
   });
 
   test('[7.01] temporality and histogram aggregation have variables for metrics only', () => {
@@ -110,7 +100,7 @@ describe('precedence', () => {
     expect(
       otlpSelectors(variables({ METRICS_DEFAULT_HISTOGRAM_AGGREGATION: 'explicit_bucket_histogram' })),
     ).toEqual({});
-    expect(warnings()).toEqual([]);
+    expect(logs).toEqual([]);
   });
 
   test('[7.01] [7.02] protocol', () => {
@@ -118,7 +108,7 @@ describe('precedence', () => {
     expect(otlpProtocol(variables({ PROTOCOL: 'grpc' }))).toBe('grpc');
     expect(otlpProtocol(variables({ PROTOCOL: 'grpc', METRICS_PROTOCOL: 'HTTP/JSON' }))).toBe('http/json');
     expect(otlpProtocol(variables({ METRICS_PROTOCOL: 'carrier-pigeon' }))).toBe('http/protobuf');
-    expect(warnings()).toEqual([expect.stringMatching(/METRICS_PROTOCOL is "carrier-pigeon".*http\/json/)]);
+    expect(logs).toEqual([expect.stringMatching(/METRICS_PROTOCOL is "carrier-pigeon".*http\/json/)]);
   });
 });
 
@@ -154,12 +144,12 @@ describe('endpoints', () => {
     expect(read({ METRICS_ENDPOINT: endpoint, ENDPOINT: 'http://c:1/v1/metrics' }).url).toMatch(
       /^http:\/\/c:1/,
     );
-    expect(warnings()).toEqual([expect.stringContaining(`METRICS_ENDPOINT is ${JSON.stringify(endpoint)}`)]);
+    expect(logs).toEqual([expect.stringContaining(`METRICS_ENDPOINT is ${JSON.stringify(endpoint)}`)]);
   });
 
   test('a password in a URL that is wrong is not told', () => {
     expect(http({ ENDPOINT: 'htp://user:secret@c:1' }).url).toBeUndefined();
-    expect(warnings()).toEqual([expect.not.stringContaining('secret')]);
+    expect(logs).toEqual([expect.not.stringContaining('secret')]);
   });
 });
 
@@ -183,7 +173,7 @@ describe('values', () => {
         'http/protobuf',
       ]);
     }
-    expect(warnings()).toEqual([]);
+    expect(logs).toEqual([]);
   });
 
   test.each([
@@ -196,14 +186,14 @@ describe('values', () => {
     ['yes', false, 1],
   ])('[9.02] INSECURE %j is %s', (text, value, told) => {
     expect(grpc({ INSECURE: text }).insecure).toBe(value);
-    expect(warnings()).toHaveLength(told);
+    expect(logs).toHaveLength(told);
   });
 
   test.each(['-5', 'abc', '1e3', '0x10', '12abc', '1.5', '99999999999'])(
     '[7.11] [9.03] [9.04] TIMEOUT %j is told, and the next variable counts',
     (text) => {
       expect(http({ METRICS_TIMEOUT: text, TIMEOUT: '2000' }).timeoutMillis).toBe(2000);
-      expect(warnings()).toEqual([expect.stringContaining(`METRICS_TIMEOUT is "${text}"`)]);
+      expect(logs).toEqual([expect.stringContaining(`METRICS_TIMEOUT is "${text}"`)]);
     },
   );
 
@@ -214,7 +204,7 @@ describe('values', () => {
     ['bogus', 'gzip', 1],
   ])('[7.11] [9.05] COMPRESSION %j', (text, value, told) => {
     expect(http({ METRICS_COMPRESSION: text, COMPRESSION: 'gzip' }).compression).toBe(value);
-    expect(warnings()).toHaveLength(told);
+    expect(logs).toHaveLength(told);
   });
 
   test.each([
@@ -223,7 +213,7 @@ describe('values', () => {
     ['bogus', undefined, 1],
   ])('[9.05] TEMPORALITY_PREFERENCE %j', (text, value, told) => {
     expect(otlpSelectors(variables({ METRICS_TEMPORALITY_PREFERENCE: text })).temporality).toBe(value);
-    expect(warnings()).toHaveLength(told);
+    expect(logs).toHaveLength(told);
   });
 });
 
@@ -233,9 +223,9 @@ describe('headers', () => {
       http({ HEADERS: 'a=1%202,b = x ,bad secret,c=,=secret,d=%zzsecret,e=%0Asecret,k=v=w;x,a=last,,A=%2C' })
         .headers,
     ).toEqual({ a: ',', b: 'x', c: '', k: 'v=w;x' });
-    expect(warnings()).toHaveLength(1);
-    expect(warnings()[0]).toMatch(/item 3 of OTEL_EXPORTER_OTLP_HEADERS/);
-    expect(warnings()[0]).not.toMatch(/secret/);
+    expect(logs).toHaveLength(1);
+    expect(logs[0]).toMatch(/item 3 of OTEL_EXPORTER_OTLP_HEADERS/);
+    expect(logs[0]).not.toMatch(/secret/);
   });
 
   test('[7.09] those for metrics go over the general ones, in any letter case', () => {
@@ -251,7 +241,7 @@ describe('certificates', () => {
 
   test('[7.12] a file that cannot be read is told, and the next variable counts', () => {
     expect(http({ METRICS_CERTIFICATE: gone, CERTIFICATE: files.ca! }).tls).toEqual({ ca: files.ca });
-    expect(warnings()).toEqual([expect.stringContaining(gone)]);
+    expect(logs).toEqual([expect.stringContaining(gone)]);
   });
 
   test.each([
@@ -259,14 +249,14 @@ describe('certificates', () => {
     ['CLIENT_CERTIFICATE', 'CLIENT_KEY', 'cert'],
   ])('[7.12] %s without %s is told and ignored', (present, missing, file) => {
     expect(http({ [present]: files[file]!, CERTIFICATE: files.ca! }).tls).toEqual({ ca: files.ca });
-    expect(warnings()).toEqual([expect.stringMatching(new RegExp(`${present} is ignored.*${missing}`))]);
+    expect(logs).toEqual([expect.stringMatching(new RegExp(`${present} is ignored.*${missing}`))]);
   });
 
   test('[7.12] what is not PEM, and a key of another certificate, are told and ignored', () => {
     expect(
       http({ CERTIFICATE: files.text!, CLIENT_CERTIFICATE: files.cert!, CLIENT_KEY: files.key2! }).tls,
     ).toBeUndefined();
-    expect(warnings()).toEqual([
+    expect(logs).toEqual([
       expect.stringMatching(/OTLP_CERTIFICATE.*not PEM/),
       expect.stringMatching(/CLIENT_CERTIFICATE.*key is not that of the certificate/),
     ]);
@@ -303,6 +293,6 @@ describe('proxies', () => {
 
   test('[7.11] one that is no URL is told without showing it', () => {
     expect(otlpHttpSettings({ HTTPS_PROXY: 'user:secret@proxy' }).proxy).toBeUndefined();
-    expect(warnings()).toEqual([expect.stringMatching(/^(?!.*secret).*HTTPS_PROXY/)]);
+    expect(logs).toEqual([expect.stringMatching(/^(?!.*secret).*HTTPS_PROXY/)]);
   });
 });

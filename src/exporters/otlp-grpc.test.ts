@@ -1,10 +1,9 @@
 import { createServer as createHttp2Server, type IncomingHttpHeaders } from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import { DiagLogLevel, diag } from '@opentelemetry/api';
 import protobuf from 'protobufjs';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { captureLogs } from '../../test/support/collected.ts';
 import { decodeRequest, ExportMetricsServiceResponse } from '../../test/support/otlp.ts';
-import { resetReports } from '../data/diagnostics.ts';
 import type { ExportError } from '../data/errors.ts';
 import { type ExportResult, ExportResultCode } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
@@ -79,16 +78,7 @@ function retryInfo(millis: number): grpc.Metadata {
 const partial = (rejectedDataPoints: number, errorMessage: string) =>
   ExportMetricsServiceResponse.encode({ partialSuccess: { rejectedDataPoints, errorMessage } }).finish();
 
-const log = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
-beforeEach(() => {
-  resetReports();
-  diag.setLogger(log, DiagLogLevel.WARN);
-});
-afterEach(() => {
-  diag.disable();
-  vi.clearAllMocks();
-});
-const logged = () => [...log.error.mock.calls, ...log.warn.mock.calls].map(([message]) => String(message));
+const logs = captureLogs();
 
 /** Tells what a call looks like on the wire, and takes it. */
 async function serveRaw() {
@@ -182,7 +172,7 @@ describe('requests', () => {
     const result = await exporterOf({ url: `http://127.0.0.1:${stub.port}` }).export(points(100));
     expect(result.error).toBeUndefined();
     expect(idsOf(stub.calls.map(({ body }) => body))).toEqual(Array.from({ length: 100 }, (_, id) => id));
-    expect(logged()).toEqual([expect.stringContaining('too large')]);
+    expect(logs).toEqual([expect.stringContaining('too large')]);
   });
 
   test.each([
@@ -280,7 +270,7 @@ describe('answers', () => {
       expect(result.code).toBe(ExportResultCode.SUCCESS);
       expect(result.error?.rejectedDataPoints).toBe(told);
       expect(stub.calls).toHaveLength(1);
-      expect(logged()).toHaveLength(message === '' ? 0 : 1);
+      expect(logs).toHaveLength(message === '' ? 0 : 1);
     },
   );
 

@@ -1,6 +1,5 @@
-import { DiagLogLevel, diag } from '@opentelemetry/api';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { resetReports } from '../data/diagnostics.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { captureLogs } from '../../test/support/collected.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
 import { type HeaderRules, requestHeaders } from './request-headers.ts';
 
@@ -14,15 +13,7 @@ const sent = (options: Parameters<typeof requestHeaders>[1]) =>
   requestHeaders('otlp', options, RULES)(async (headers) => headers);
 const refused = new ExportError('UNAUTHENTICATED', 'expired');
 
-const warn = vi.fn();
-beforeEach(() => {
-  resetReports();
-  diag.setLogger({ warn, error() {}, info() {}, debug() {}, verbose() {} }, DiagLogLevel.WARN);
-});
-afterEach(() => {
-  diag.disable();
-  warn.mockReset();
-});
+const logs = captureLogs();
 
 describe('headers of requests', () => {
   test('[7.09] fixed ones are sent, in lower case', async () => {
@@ -33,7 +24,7 @@ describe('headers of requests', () => {
     const withHeaders = requestHeaders('otlp', { headers: () => ({ 'Content-Type': 'x', a: 'b' }) }, RULES);
     expect(await withHeaders(async (headers) => headers)).toEqual({ a: 'b' });
     await withHeaders(async () => {});
-    expect(warn.mock.calls).toEqual([[expect.stringContaining('content-type')]]);
+    expect(logs).toEqual([expect.stringContaining('content-type')]);
   });
 
   test('[7.10] a function is asked for each request', async () => {
