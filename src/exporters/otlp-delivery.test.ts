@@ -195,7 +195,7 @@ describe('delivery', () => {
     });
     const start = performance.now();
     expect(await failure(numbered(3))).toMatchObject({ code: 'UNAVAILABLE' });
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(4_000);
   });
 
   test('says ABORTED, and what is owed, when the caller no longer waits', async () => {
