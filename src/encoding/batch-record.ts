@@ -1,0 +1,303 @@
+// A batch as bytes of our own, for queues on disk: columns as they are in memory, each text and attribute set once.
+// Numbers have the byte order of the machine, since a queue is read where it was written; whoever stores records notes it.
+//
+//   record      version, resource attributes, schema URL, scopes
+//   text        0 | 1, length, bytes (UTF-8 | UTF-16) when it comes for the first time; else its number + 2
+//   column      0, elements | 1, the one element that all are
+//   attributes  for each point the number of its set; a new number is followed by the set
+import type { Attributes } from '@opentelemetry/api';
+import type { AttributeSet } from '../data/attribute-set.ts';
+import type { ExemplarColumns } from '../data/exemplar-columns.ts';
+import type {
+  DistributionColumns,
+  ExponentialBuckets,
+  MetricBatch,
+  MetricColumns,
+} from '../data/metric-batch.ts';
+import { DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+
+/** Rises when older readers cannot read what is written now. */
+export const RECORD_VERSION = 1;
+
+/** Deeper values are left out, as are objects that contain themselves. */
+export const MAX_DEPTH = 16;
+
+/** What an attribute value is. */
+export const TAG = {
+  none: 0,
+  null: 1,
+  false: 2,
+  true: 3,
+  text: 4,
+  number: 5,
+  list: 6,
+  bigint: 7,
+  bytes: 8,
+  object: 9,
+} as const;
+
+export const COLUMN = { elements: 0, same: 1 } as const;
+
+/** Which optional fields of a scope follow. */
+export const SCOPE = { version: 1, schemaUrl: 2, attributes: 4 } as const;
+
+export type Column = Float64Array | BigUint64Array | Int32Array | Uint32Array;
+
+/** Small enough that a chunk of new attribute sets takes a fraction of a slice. */
+const CHUNK_BYTES = 16 * 1024;
+/** Longer columns are not copied: their own memory is the chunk, in pieces that are quick to checksum. */
+const VIEW_BYTES = 4 * 1024;
+const PIECE_BYTES = 64 * 1024;
+const NOT_UTF8 = /\p{Surrogate}/u;
+
+/** The chunks stay as they are until the batch is no longer needed: some are views of its columns. */
+export function* encodeBatchRecord(batch: MetricBatch): Generator<Uint8Array, void, undefined> {
+  const out = new RecordWriter();
+  out.byte(RECORD_VERSION);
+  out.attributes(batch.resource.attributes);
+  out.optionalText(batch.resource.schemaUrl);
+  out.count(batch.scopeMetrics.length);
+  for (const { scope, metrics } of batch.scopeMetrics) {
+    writeScope(out, scope);
+    out.count(metrics.length);
+    for (const metric of metrics) yield* metricChunks(out, metric);
+  }
+  yield* out.rest();
+}
+
+function writeScope(out: RecordWriter, { name, version, schemaUrl, attributes }: InstrumentationScope): void {
+  out.text(name);
+  out.byte(
+    (version == null ? 0 : SCOPE.version) |
+      (schemaUrl == null ? 0 : SCOPE.schemaUrl) |
+      (attributes == null ? 0 : SCOPE.attributes),
+  );
+  if (version != null) out.text(version);
+  if (schemaUrl != null) out.text(schemaUrl);
+  if (attributes != null) out.attributes(attributes);
+}
+
+function* metricChunks(out: RecordWriter, metric: MetricColumns): Generator<Uint8Array> {
+  const { descriptor, aggregationTemporality, dataPointType, length } = metric;
+  out.byte(dataPointType);
+  out.byte(aggregationTemporality);
+  out.byte(descriptor.valueType);
+  out.text(descriptor.name);
+  // Other makers leave them out.
+  out.text(descriptor.description ?? '');
+  out.text(descriptor.unit ?? '');
+  out.count(length);
+  for (const set of metric.attributes) {
+    out.set(set);
+    yield* out.full();
+  }
+  yield* out.column(metric.startTimes);
+  yield* out.column(metric.endTimes);
+  switch (dataPointType) {
+    case DataPointType.SUM:
+      out.byte(metric.isMonotonic ? 1 : 0);
+      yield* out.column(metric.values);
+      break;
+    case DataPointType.GAUGE:
+      yield* out.column(metric.values);
+      break;
+    case DataPointType.HISTOGRAM:
+      yield* distributionChunks(out, metric);
+      out.count(metric.boundaries.length);
+      yield* out.elements(Float64Array.from(metric.boundaries));
+      yield* out.elements(metric.bucketCounts);
+      break;
+    case DataPointType.EXPONENTIAL_HISTOGRAM:
+      yield* distributionChunks(out, metric);
+      yield* out.column(metric.scales);
+      yield* out.column(metric.zeroCounts);
+      yield* bucketChunks(out, metric.positive);
+      yield* bucketChunks(out, metric.negative);
+      break;
+  }
+  out.byte(metric.exemplars === undefined ? 0 : 1);
+  if (metric.exemplars !== undefined) yield* exemplarChunks(out, metric.exemplars);
+}
+
+function* distributionChunks(out: RecordWriter, { counts, sums, mins, maxs }: DistributionColumns) {
+  yield* out.column(counts);
+  yield* out.column(sums);
+  yield* out.column(mins);
+  yield* out.column(maxs);
+}
+
+function* bucketChunks(out: RecordWriter, { offsets, starts, counts }: ExponentialBuckets) {
+  yield* out.column(offsets);
+  yield* out.elements(starts);
+  out.count(counts.length);
+  yield* out.elements(counts);
+}
+
+function* exemplarChunks(out: RecordWriter, exemplars: ExemplarColumns): Generator<Uint8Array> {
+  yield* out.elements(exemplars.starts);
+  out.count(exemplars.values.length);
+  yield* out.elements(exemplars.values);
+  yield* out.elements(exemplars.times);
+  for (let i = 0; i < exemplars.values.length; i++) {
+    out.attributes(exemplars.filteredAttributes[i]!);
+    out.optionalText(exemplars.traceIds[i]);
+    out.optionalText(exemplars.spanIds[i]);
+    yield* out.full();
+  }
+}
+
+class RecordWriter {
+  #chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  #end = 0;
+  readonly #texts = new Map<string, number>();
+  readonly #sets = new Map<AttributeSet, number>();
+
+  byte(value: number): void {
+    this.#reserve(1);
+    this.#chunk[this.#end++] = value;
+  }
+
+  /** A whole number in groups of 7 bits, the lowest first. */
+  count(value: number): void {
+    this.#reserve(8);
+    let rest = value;
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.#chunk[this.#end++] = (rest % 128) | 0x80;
+    this.#chunk[this.#end++] = rest;
+  }
+
+  text(text: string): void {
+    const known = this.#texts.get(text);
+    if (known !== undefined) {
+      this.count(known + 2);
+      return;
+    }
+    this.#texts.set(text, this.#texts.size);
+    const isUtf8 = !NOT_UTF8.test(text);
+    this.byte(isUtf8 ? 0 : 1);
+    const encoding = isUtf8 ? 'utf8' : 'utf16le';
+    const length = Buffer.byteLength(text, encoding);
+    this.count(length);
+    this.#reserve(length);
+    this.#end += this.#chunk.write(text, this.#end, encoding);
+  }
+
+  optionalText(text: string | undefined): void {
+    this.byte(text == null ? 0 : 1);
+    if (text != null) this.text(text);
+  }
+
+  set(set: AttributeSet): void {
+    const known = this.#sets.get(set);
+    this.count(known ?? this.#sets.size);
+    if (known !== undefined) return;
+    this.#sets.set(set, this.#sets.size);
+    this.#members(set.keys, set.values, 0);
+  }
+
+  attributes(attributes: Attributes): void {
+    this.#members(Object.keys(attributes), Object.values(attributes), 0);
+  }
+
+  *column(column: Column): Generator<Uint8Array> {
+    const isSame = column.length > 1 && allSame(column);
+    this.byte(isSame ? COLUMN.same : COLUMN.elements);
+    yield* this.elements(isSame ? column.subarray(0, 1) : column);
+  }
+
+  *elements(column: Column): Generator<Uint8Array> {
+    const bytes = new Uint8Array(column.buffer, column.byteOffset, column.byteLength);
+    if (bytes.length < VIEW_BYTES) {
+      this.#copy(bytes);
+      yield* this.full();
+      return;
+    }
+    yield* this.rest();
+    for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
+  }
+
+  /** What has been written, when it is worth a chunk. */
+  *full(): Generator<Uint8Array> {
+    if (this.#end >= CHUNK_BYTES / 2) yield* this.rest();
+  }
+
+  *rest(): Generator<Uint8Array> {
+    if (this.#end === 0) return;
+    yield this.#chunk.subarray(0, this.#end);
+    // What is left of the chunk is used: chunks are kept until the record is on the disk.
+    this.#chunk = this.#chunk.subarray(this.#end);
+    this.#end = 0;
+    if (this.#chunk.length < CHUNK_BYTES / 4) this.#chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  }
+
+  #members(keys: readonly string[], values: readonly unknown[], depth: number): void {
+    this.count(keys.length);
+    for (let i = 0; i < keys.length; i++) {
+      this.text(keys[i]!);
+      this.#value(values[i], depth);
+    }
+  }
+
+  #value(value: unknown, depth: number): void {
+    switch (typeof value) {
+      case 'string':
+        this.byte(TAG.text);
+        this.text(value);
+        break;
+      case 'number':
+        this.byte(TAG.number);
+        this.#copy(new Uint8Array(Float64Array.of(value).buffer));
+        break;
+      case 'boolean':
+        this.byte(value ? TAG.true : TAG.false);
+        break;
+      case 'bigint':
+        this.byte(TAG.bigint);
+        this.text(String(value));
+        break;
+      case 'object':
+        if (value === null) this.byte(TAG.null);
+        else if (depth < MAX_DEPTH) this.#object(value, depth + 1);
+        else this.byte(TAG.none);
+        break;
+      default:
+        this.byte(TAG.none);
+    }
+  }
+
+  #object(value: object, depth: number): void {
+    if (value instanceof Uint8Array) {
+      this.byte(TAG.bytes);
+      this.count(value.length);
+      this.#copy(value);
+    } else if (Array.isArray(value)) {
+      this.byte(TAG.list);
+      this.count(value.length);
+      for (const element of value) this.#value(element, depth);
+    } else {
+      this.byte(TAG.object);
+      this.#members(Object.keys(value), Object.values(value), depth);
+    }
+  }
+
+  #copy(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#chunk.set(bytes, this.#end);
+    this.#end += bytes.length;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#chunk.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(CHUNK_BYTES, 2 * (this.#end + bytes)));
+    this.#chunk.copy(larger, 0, 0, this.#end);
+    this.#chunk = larger;
+  }
+}
+
+/** Bit by bit, so that -0 stays -0; by halves, since each element of a BigUint64Array would become a bigint. */
+function allSame(column: Column): boolean {
+  const words = new Uint32Array(column.buffer, column.byteOffset, column.byteLength / 4);
+  const stride = column.BYTES_PER_ELEMENT / 4;
+  const last = words.length - stride;
+  for (let i = 0; i < last; i++) if (words[i] !== words[i + stride]) return false;
+  return true;
+}
