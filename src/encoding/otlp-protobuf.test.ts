@@ -56,7 +56,7 @@ describe.each([
       fc.property(randomBatch, (batch) => {
         expect(rows(batch)).toEqual(expectedRows(batch));
       }),
-      { numRuns: 300 },
+      { numRuns: 300, interruptAfterTimeLimit: 10_000 },
     );
   });
 
@@ -89,8 +89,47 @@ describe.each([
           from = next;
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 300, interruptAfterTimeLimit: 10_000 },
     );
+  });
+
+  test('[7.22] whatever the limit, requests keep it to the byte and hold as much as it allows', () => {
+    const batch = everyKind();
+    const whole = encoded(encode, batch).body.length;
+    for (let maxBytes = 1; maxBytes <= whole; maxBytes++) {
+      for (let from = 0; from < batch.pointCount; ) {
+        const { body, next, oversizedBytes } = encoded(encode, batch, { from, maxBytes });
+        expect(body.length).toBeLessThanOrEqual(maxBytes);
+        if (oversizedBytes !== undefined) expect(oversizedBytes).toBeGreaterThan(maxBytes);
+        else if (next < batch.pointCount) {
+          const withOneMore = encoded(encode, batch, { from, to: next + 1 }).body;
+          expect(withOneMore.length).toBeGreaterThan(maxBytes);
+        }
+        from = next;
+      }
+    }
+    expect(encoded(encode, batch, { maxBytes: whole }).next).toBe(batch.pointCount);
+    expect(encoded(encode, batch, { maxBytes: whole - 1 }).next).toBe(batch.pointCount - 1);
+  });
+
+  test('[7.22] requests of many chunks keep the limit too, and hold as much as it allows', () => {
+    const batch = batchOf(
+      gauge(
+        Array.from({ length: 20_000 }, (_, i) => i),
+        ValueType.INT,
+        { a: 'x'.repeat(50) },
+      ),
+    );
+    const maxBytes = 700_000;
+    let seen = 0;
+    for (let from = 0; from < batch.pointCount; ) {
+      const { body, next } = encoded(encode, batch, { from, maxBytes });
+      expect(body.length).toBeLessThanOrEqual(maxBytes);
+      if (next < batch.pointCount) expect(body.length).toBeGreaterThan(maxBytes - 300);
+      seen += rowsOf(decode(body)).length;
+      from = next;
+    }
+    expect(seen).toBe(20_000);
   });
 
   test('a range in the middle has its points only, and an empty one has nothing', () => {

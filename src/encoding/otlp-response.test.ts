@@ -62,8 +62,11 @@ describe('decodePartialSuccess', () => {
       1,
       0x3c,
     ];
-    const body = Uint8Array.of(...unknown, ...response({ rejectedDataPoints: 5 }), ...unknown);
+    const group = [0x3b, ...response({ rejectedDataPoints: 9 }), 0x3c];
+    const body = Uint8Array.of(...unknown, ...response({ rejectedDataPoints: 5 }), ...unknown, ...group);
     expect(decodePartialSuccess(body, 'protobuf')?.rejectedDataPoints).toBe(5);
+    const inside = Uint8Array.of(0x0a, 6, 0x08, 5, 0x3b, 0x08, 9, 0x3c);
+    expect(decodePartialSuccess(inside, 'protobuf')?.rejectedDataPoints).toBe(5);
     const more = json({ extra: [1], partialSuccess: { rejectedDataPoints: '5', extra: null } });
     expect(decodePartialSuccess(more, 'json')?.rejectedDataPoints).toBe(5);
   });
@@ -152,9 +155,15 @@ describe('what is no message', () => {
   });
 
   test('[7.23] a body of 100 MB is not read', () => {
-    const body = Buffer.alloc(100 * 1024 * 1024);
-    body.set(response({ rejectedDataPoints: 5 }));
-    for (const encoding of OTLP_ENCODINGS) expect(decodePartialSuccess(body, encoding)).toBeUndefined();
+    const size = 100 * 1024 * 1024;
+    // Either would be a message that says something, were it not for its size.
+    const unknownField = Buffer.concat([Buffer.of(0x1a, 0x80, 0x80, 0x80, 0x32), Buffer.alloc(size)]);
+    const large = {
+      protobuf: Buffer.concat([response({ rejectedDataPoints: 5 }), unknownField]),
+      json: Buffer.concat([json({ partialSuccess: { rejectedDataPoints: 5 } }), Buffer.alloc(size, ' ')]),
+    };
+    for (const encoding of OTLP_ENCODINGS)
+      expect(decodePartialSuccess(large[encoding], encoding)).toBeUndefined();
   });
 
   test('no bytes make it throw', () => {
