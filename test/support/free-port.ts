@@ -8,9 +8,12 @@ import { createServer } from 'node:net';
  */
 const [FIRST, LAST] = [15_000, 30_000];
 
-/** @returns a loopback port that nobody listens on */
+let last = randomInt(FIRST, LAST);
+
+/** @returns a loopback port that nobody listens on, another one each time */
 export async function freePort(): Promise<number> {
-  const port = randomInt(FIRST, LAST);
+  last = last === LAST ? FIRST : last + 1;
+  const port = last;
   const server = createServer().listen(port, 'localhost');
   try {
     await once(server, 'listening');
