@@ -1,0 +1,75 @@
+import { median } from '../statistics.js';
+import { meterline, openTelemetry } from '../subjects.js';
+import { attributesOf, BOUNDARIES, MASK, SECONDS } from '../workload.js';
+
+const SERIES_PER_METRIC = 100_000;
+/** What our OTLP exporters send at most in one request. */
+const MAX_BYTES = 3.5 * 1024 * 1024;
+
+export default {
+  id: 'P4',
+  title: 'collect and OTLP protobuf, 100 k histogram (11 bounds) and 100 k counter series',
+  unit: 'ms of loop time',
+  ratio: 'times Meterline',
+  extras: { first: 'the first, ms', megabytes: 'MB encoded' },
+  contestants: [
+    { name: 'meterline', package: 'meterline', isBaseline: true, run: ours },
+    {
+      name: '@opentelemetry/otlp-transformer',
+      package: '@opentelemetry/otlp-transformer',
+      run: official,
+      target: { ratioAtLeast: 8 },
+    },
+  ],
+};
+
+async function ours(options) {
+  const { encodeOtlpProtobuf } = await import('../../dist/encoding/otlp-protobuf.js');
+  return encodingCost(await meterline(), options, (batch) => {
+    let bytes = 0;
+    for (let from = 0; from < batch.pointCount; ) {
+      const { body, next } = finished(
+        encodeOtlpProtobuf(batch, { from, to: batch.pointCount, maxBytes: MAX_BYTES }),
+      );
+      bytes += body.length;
+      from = next;
+    }
+    return bytes;
+  });
+}
+
+/** Without the pauses between steps, which are not work. */
+function finished(work) {
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** All in one request: it cannot split one. */
+async function official(options) {
+  const { ProtobufMetricsSerializer } = await import('@opentelemetry/otlp-transformer');
+  return encodingCost(
+    await openTelemetry(),
+    options,
+    (metrics) => ProtobufMetricsSerializer.serializeRequest(metrics).length,
+  );
+}
+
+async function encodingCost({ meter, reader }, { quick }, encode) {
+  const counter = meter.createCounter('requests');
+  const histogram = meter.createHistogram('duration', { advice: { explicitBucketBoundaries: BOUNDARIES } });
+  attributesOf(SERIES_PER_METRIC).forEach((attributes, i) => {
+    counter.add(i, attributes);
+    for (let k = 0; k < 10; k++) histogram.record(SECONDS[(i + k) & MASK], attributes);
+  });
+  const times = [];
+  let bytes = 0;
+  for (let i = 0; i < (quick ? 4 : 10); i++) {
+    const start = performance.now();
+    bytes = encode((await reader.collect()).resourceMetrics);
+    times.push(performance.now() - start);
+  }
+  const [first, ...rest] = times;
+  return { value: median(rest.slice(2)), first, megabytes: bytes / 1e6 };
+}
