@@ -169,6 +169,17 @@ describe('synchronous instruments', () => {
     expect(logs).toEqual([expect.stringContaining('1.7 is cut to 1')]);
   });
 
+  test('[2.02] an integer instrument refuses negative values where its kind does, bound or not', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c', { valueType: ValueType.INT });
+    const updown = meter.createUpDownCounter('u', { valueType: ValueType.INT });
+    for (const it of [counter, updown]) for (const value of [5, -1]) it.add(value);
+    for (const it of [counter.bind(), updown.bind()]) for (const value of [5, -1]) it.add(value);
+    const values = (await metricsOf(reader)).map(({ dataPoints }) => dataPoints[0]!.value);
+    expect(values).toEqual([10, 8]);
+    expect(logs).toEqual(['meterline: c: the measurement number -1 is ignored; it must not be negative']);
+  });
+
   test('strange attributes lose no measurement and throw nothing', async () => {
     const { reader, meter } = setUp();
     const counter = meter.createCounter('c');
@@ -333,6 +344,41 @@ describe('synchronous instruments', () => {
       [{ a: 1, user: 'y' }, 11],
     ]);
     expect(plain!.dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual([[{ a: 1 }, 33]]);
+  });
+
+  test('several Views that leave out attributes take each call apart in its own key order', async () => {
+    const reader = new ManualMetricReader();
+    const views = ['a', 'b', 'missing'].map((key) => ({
+      instrumentName: 'c',
+      name: `without_${key}`,
+      attributesProcessors: [createDenyListAttributesProcessor([key])],
+    }));
+    const counter = new MeterProvider({ readers: [reader], views }).getMeter('test').createCounter('c');
+    for (let round = 0; round < 3; round++) {
+      counter.add(1, { a: 1, b: 2, c: 3 });
+      counter.add(10, { c: 3, b: 2, a: 1 });
+      counter.add(100, { b: 2, c: 3 });
+      counter.add(1000, { c: 2, a: 1, b: 3 });
+    }
+    const seen = (await metricsOf(reader)).map(({ dataPoints }) =>
+      dataPoints.map(({ attributes, value }) => [attributes, value]),
+    );
+    expect(seen).toEqual([
+      [
+        [{ b: 2, c: 3 }, 333],
+        [{ b: 3, c: 2 }, 3000],
+      ],
+      [
+        [{ a: 1, c: 3 }, 33],
+        [{ c: 3 }, 300],
+        [{ a: 1, c: 2 }, 3000],
+      ],
+      [
+        [{ a: 1, b: 2, c: 3 }, 33],
+        [{ b: 2, c: 3 }, 300],
+        [{ a: 1, b: 3, c: 2 }, 3000],
+      ],
+    ]);
   });
 
   test('[4.36][1.08] what all points add up to is what was recorded, for every reader', async () => {
