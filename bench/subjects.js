@@ -1,21 +1,26 @@
 // The libraries, each set up in its plainest form. Imported on use: a contestant's process holds no other library.
 
-/** Gives a `meter` and `recorded()`, the number of measurements that the library has seen. */
-export async function meterline() {
+/**
+ * Gives a `meter` and `recorded()`, the number of measurements that the library has seen.
+ *
+ * @param {object} options of the provider
+ */
+export async function meterline(options) {
   const { ManualMetricReader, MeterProvider } = await import('../dist/index.js');
   const reader = new ManualMetricReader({ cardinalitySelector: () => 200_000 });
-  const provider = new MeterProvider({ readers: [reader] });
+  const provider = new MeterProvider({ readers: [reader], ...options });
   return { provider, reader, meter: provider.getMeter('bench'), recorded: () => collected(reader) };
 }
 
-export async function openTelemetry() {
+/** @param {object} options of the provider */
+export async function openTelemetry(options) {
   const { MeterProvider, MetricReader } = await import('@opentelemetry/sdk-metrics');
   class ManualReader extends MetricReader {
     async onForceFlush() {}
     async onShutdown() {}
   }
   const reader = new ManualReader({ cardinalitySelector: () => 200_000 });
-  const provider = new MeterProvider({ readers: [reader] });
+  const provider = new MeterProvider({ readers: [reader], ...options });
   return { provider, reader, meter: provider.getMeter('bench'), recorded: () => collected(reader) };
 }
 
