@@ -7,6 +7,13 @@ export {
   type PushMetricExporter,
 } from '../data/exporter.ts';
 export type { RetryOptions } from '../net/backoff.ts';
+export {
+  type DiskQueue,
+  type DiskQueueOptions,
+  type DiskQueueStats,
+  diskQueue,
+  type LossReason,
+} from './disk-queue.ts';
 export { type FallbackOptions, fallback } from './fallback.ts';
 export { type FilterOptions, filter, type PointRule } from './filter.ts';
 export {
