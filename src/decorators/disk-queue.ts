@@ -88,12 +88,12 @@ export function diskQueue(exporter: PushMetricExporter, options: DiskQueueOption
         const reason = new ExportError('SHUTDOWN', `the queue ${folder} has been shut down`);
         store.stopOpening(reason);
         await drain.stop(reason);
-        const { batches, points } = store.left;
-        await allOf([inner.shutdown(), store.close()]);
-        if (batches > 0) {
+        const closed = store.close().then(({ batches, points }) => {
+          if (batches === 0) return;
           const message = `queue ${folder}: ${points} points in ${batches} batches wait for the next start`;
           report('warn', `disk-queue:left:${folder}`, message);
-        }
+        });
+        await allOf([inner.shutdown(), closed]);
       },
     },
   );

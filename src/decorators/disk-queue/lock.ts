@@ -51,9 +51,10 @@ export class QueueLock {
 
   /**
    * @param signal ends the wait for a lock to be found at rest
+   * @param restMillis for how long a lock must rest, where nothing else tells whether it is in use
    * @throws ExportError while another queue is in the folder; errors of the file system as they are
    */
-  static async acquire(folder: string, signal: AbortSignal): Promise<QueueLock> {
+  static async acquire(folder: string, signal: AbortSignal, restMillis = REST_MILLIS): Promise<QueueLock> {
     const path = join(folder, 'lock');
     const self = await maker();
     for (;;) {
@@ -70,7 +71,7 @@ export class QueueLock {
       } catch (error) {
         if (errnoOf(error) !== 'EEXIST') throw error;
       }
-      await removeStale(path, self, signal);
+      await removeStale(path, self, signal, restMillis);
     }
   }
 
@@ -94,7 +95,12 @@ export class QueueLock {
 }
 
 /** Removes the lock of one who is gone. */
-async function removeStale(path: string, self: Maker, signal: AbortSignal): Promise<void> {
+async function removeStale(
+  path: string,
+  self: Maker,
+  signal: AbortSignal,
+  restMillis: number,
+): Promise<void> {
   const text = await textOf(path);
   if (text === undefined) return;
   const other = parsed(text);
@@ -102,9 +108,9 @@ async function removeStale(path: string, self: Maker, signal: AbortSignal): Prom
   if (life === 'alive') throw inUse(path, other);
   if (life === 'unknown') {
     const maker = other ? `process ${other.pid} on ${other.host}` : 'somebody';
-    const message = `${path} was made by ${maker}; waiting ${REST_MILLIS / 1_000} s to see whether it is still in use`;
+    const message = `${path} was made by ${maker}; waiting ${restMillis / 1_000} s to see whether it is still in use`;
     report('info', `disk-queue:lock:${path}`, message);
-    if (!(await rests(path, signal))) throw inUse(path, other);
+    if (!(await rests(path, signal, restMillis))) throw inUse(path, other);
   }
   // Two may have come to the same conclusion, and the first may have made its own by now.
   const aside = `${path}.${randomUUID()}`;
@@ -157,14 +163,14 @@ function isThere(pid: number): boolean {
 }
 
 /** Whether nobody touches the file, by this process's own clock: those of two machines may differ. */
-async function rests(path: string, signal: AbortSignal): Promise<boolean> {
+async function rests(path: string, signal: AbortSignal, restMillis: number): Promise<boolean> {
   const touched = async () => {
     const { mtimeNs, ino } = await stat(path, { bigint: true });
     return `${ino} ${mtimeNs}`;
   };
   try {
     const before = await touched();
-    await delay(REST_MILLIS, undefined, { ref: false, signal });
+    await delay(restMillis, undefined, { ref: false, signal });
     return before === (await touched());
   } catch (error) {
     if (signal.aborted) throw signal.reason;

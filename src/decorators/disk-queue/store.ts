@@ -116,10 +116,8 @@ export class BatchStore {
   /** The oldest batch that is still to be delivered. It stays until it is `done`. */
   oldest(): Promise<StoredBatch | undefined> {
     return this.#inTurn(async () => {
-      // What is in memory is delivered also while the disk is away.
-      await this.#open().catch((error) => {
-        if (this.#memory.length === 0) throw error;
-      });
+      // What is in memory is delivered also while the disk is away; whoever accepts the next batch looks for it again.
+      await this.#onDisk('what may be there from earlier is not delivered', () => this.#open());
       const stored = (await this.#oldestOnDisk()) ?? this.#oldestInMemory();
       this.#out = stored && { sequence: stored.sequence, points: stored.batch.pointCount };
       return stored;
@@ -167,17 +165,23 @@ export class BatchStore {
     this.#closing.abort(reason);
   }
 
-  /** What is in memory gets a last chance to be written. */
-  close(): Promise<void> {
+  /**
+   * What is in memory gets a last chance to be written.
+   *
+   * @returns what stays on disk
+   */
+  close(): Promise<{ batches: number; points: number }> {
     return this.#inTurn(async () => {
       if (this.#memory.length > 0) await this.#onDisk('they are lost', () => this.#memoryToDisk());
       this.losses.add('memory', this.#memory.length, this.memoryPoints);
       this.#memory = [];
-      if (this.left.batches === 0) {
+      const { left } = this;
+      if (left.batches === 0) {
         await this.#closeFiles();
         for (const { path } of this.#segments) await rm(path, { force: true }).catch(() => {});
       }
       await this.#leave();
+      return left;
     });
   }
 
@@ -253,7 +257,7 @@ export class BatchStore {
       this.#memory.push({ ...pending, sequence: ++this.#lastSequence });
       report(
         'error',
-        `disk-queue:memory:${this.folder}`,
+        `disk-queue:degraded:${this.folder}`,
         `queue ${this.folder}: ${reason.message}. Until then up to ${this.#options.maxMemoryPoints} points are kept in memory, ` +
           'and a crash loses them',
       );
@@ -479,6 +483,7 @@ export class BatchStore {
     try {
       await work();
     } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
       const reason = fileError(this.folder, error).message;
       report('warn', `disk-queue:disk:${this.folder}`, `queue ${this.folder}: ${harm}: ${reason}`);
     }

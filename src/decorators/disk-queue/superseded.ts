@@ -78,7 +78,8 @@ function resourceKey({ attributes, schemaUrl }: Resource): string {
 function metricKey(scope: InstrumentationScope, { descriptor, dataPointType }: MetricColumns): string {
   const { name, version, schemaUrl, attributes = {} } = scope;
   const scopeAttributes = Object.entries(attributes).map(([key, value]) => [key, distinct(value)]);
-  return JSON.stringify([name, version, schemaUrl, scopeAttributes, dataPointType, descriptor]);
+  const metric = [descriptor.name, descriptor.unit, descriptor.valueType, dataPointType];
+  return JSON.stringify([name, version, schemaUrl, scopeAttributes, ...metric]);
 }
 
 /** The start of a gauge means nothing. */

@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { captureLogs } from '../../../test/support/collected.ts';
+import { temporaryFolder } from '../../../test/support/temporary-folder.ts';
+import { QueueLock } from './lock.ts';
+
+const logs = captureLogs();
+const never = new AbortController().signal;
+const REST = 100;
+
+async function acquired(folder: string): Promise<QueueLock> {
+  const lock = await QueueLock.acquire(folder, never, REST);
+  onTestFinished(() => lock.release());
+  return lock;
+}
+
+/** What this process writes into a lock, with some of it changed. */
+async function lockOf(change: object): Promise<string> {
+  const folder = temporaryFolder();
+  const lock = await acquired(folder);
+  const made = JSON.parse(await readFile(join(folder, 'lock'), 'utf8'));
+  await lock.release();
+  await writeFile(join(folder, 'lock'), JSON.stringify({ ...made, ...change }));
+  return folder;
+}
+
+async function deadPid(): Promise<number> {
+  const child = spawn('true');
+  await once(child, 'exit');
+  return child.pid!;
+}
+
+describe('the lock of a queue', () => {
+  test('keeps others out until it is released', async () => {
+    const folder = temporaryFolder();
+    const lock = await acquired(folder);
+    expect(await lock.isHeld()).toBe(true);
+    await expect(acquired(folder)).rejects.toMatchObject({ code: 'IO', retryable: true });
+    await lock.release();
+    expect(await lock.isHeld()).toBe(false);
+    await acquired(folder);
+  });
+
+  test('of a process that has ended is taken over at once', async () => {
+    const folder = await lockOf({ pid: await deadPid(), started: '1' });
+    await acquired(folder);
+    expect(logs).toEqual([]);
+  });
+
+  test.runIf(process.platform === 'linux')(
+    'of a process whose pid another one has now is taken over at once',
+    async () => {
+      const folder = await lockOf({ pid: process.ppid, started: '1' });
+      await acquired(folder);
+      expect(logs).toEqual([]);
+    },
+  );
+
+  test.runIf(process.platform === 'linux')(
+    'of another process that lives is respected, however long it rests',
+    async () => {
+      const child = spawn('sleep', ['60']);
+      onTestFinished(() => void child.kill());
+      const line = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+      const started = line.slice(line.lastIndexOf(')') + 2).split(' ')[19];
+      const folder = await lockOf({ pid: child.pid, started });
+      await expect(acquired(folder)).rejects.toThrow(`in use by process ${child.pid}`);
+    },
+  );
+
+  test.each([
+    ['another container', { namespace: 'pid:[1]' }],
+    ['another machine', { boot: 'other', host: 'other', namespace: 'pid:[1]' }],
+    ['another thread of this process', { thread: 99 }],
+  ])('of %s is taken over when nobody touches it, and not before', async (_, change) => {
+    const folder = await lockOf(change);
+    const path = join(folder, 'lock');
+    const touching = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), 10);
+    await expect(acquired(folder)).rejects.toThrow('the queue is in use by process');
+    clearInterval(touching);
+    const start = performance.now();
+    await acquired(folder);
+    expect(performance.now() - start).toBeGreaterThan(REST * 0.9);
+    expect(logs.join()).toContain('to see whether it is still in use');
+  });
+
+  test.each(['', '{', 'null', '[]', '{"pid":"x"}', '{"pid":1e999}'])(
+    'with %j in it counts as made by somebody unknown',
+    async (text) => {
+      const folder = temporaryFolder();
+      await writeFile(join(folder, 'lock'), text);
+      await acquired(folder);
+    },
+  );
+
+  test('is noticed to be gone or another one', async () => {
+    const folder = temporaryFolder();
+    const lock = await acquired(folder);
+    await rm(join(folder, 'lock'));
+    expect(await lock.isHeld()).toBe(false);
+    const second = await acquired(folder);
+    expect(await lock.isHeld()).toBe(false);
+    await lock.release();
+    expect(await second.isHeld()).toBe(true);
+  });
+
+  test('goes to one of many who find it stale at once', async () => {
+    const folder = await lockOf({ pid: await deadPid(), started: '1' });
+    const results = await Promise.allSettled(Array.from({ length: 10 }, () => acquired(folder)));
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  test('is no longer waited for when the queue is shut down', async () => {
+    const folder = await lockOf({ thread: 99 });
+    const controller = new AbortController();
+    const waiting = QueueLock.acquire(folder, controller.signal);
+    setTimeout(() => controller.abort(new Error('shut down')), 20);
+    await expect(waiting).rejects.toThrow('shut down');
+  });
+});
