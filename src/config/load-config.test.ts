@@ -48,6 +48,8 @@ metrics:
       exemplarFilter: 'trace_based',
       selfMetrics: true,
       handleSignals: false,
+      handleBeforeExit: false,
+      handleUncaughtExceptions: false,
     });
   });
 
@@ -55,6 +57,11 @@ metrics:
     const file = yaml('metrics:\n  service_name: sre\n  export_interval: 30s\n');
     const config = loadConfig(file, { exportInterval: 500, serviceName: undefined });
     expect(config).toMatchObject({ serviceName: 'sre', exportInterval: 500 });
+  });
+
+  test('an interval of "never" is one without an end', () => {
+    const file = yaml('metrics:\n  export_interval: never\n');
+    expect(loadConfig(file, {}).exportInterval).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('unknown settings are named with the nearest known one, in the spelling of their source', () => {
@@ -78,6 +85,7 @@ metrics:
     [{ exportInterval: '0s' }, 'exportInterval is "0s"; use a number of milliseconds'],
     [{ exportInterval: '30d' }, 'from 1 ms to 2147483647 ms'],
     [{ exportInterval: Number.NaN }, 'exportInterval is NaN; use a number of milliseconds'],
+    [{ exportTimeout: 'never' }, 'exportTimeout is "never"; use a number of milliseconds'],
     [{ exportTimeout: true }, 'exportTimeout is true; use a number of milliseconds'],
     [{ serviceName: '' }, 'serviceName is ""; use a text that is not empty'],
     [{ serviceName: 7 }, 'serviceName is 7; use a text'],
@@ -92,7 +100,17 @@ metrics:
     [{ exporters: [{}] }, 'exporters.0 is {}; use an exporter'],
     [{ readers: 'all' }, 'readers is "all"; use a list of readers'],
     [{ selfMetrics: 1 }, 'selfMetrics is 1; use true or false'],
+    [
+      { exportInterval: 'sometimes' },
+      'exportInterval is "sometimes"; use a number of milliseconds or a duration',
+    ],
+    [
+      { exportInterval: Number.POSITIVE_INFINITY },
+      'exportInterval is Infinity; use a number of milliseconds',
+    ],
     [{ handleSignals: 'yes' }, 'handleSignals is "yes"; use true or false'],
+    [{ handleBeforeExit: 1 }, 'handleBeforeExit is 1; use true or false'],
+    [{ handleUncaughtExceptions: null }, 'handleUncaughtExceptions is null; use true or false'],
   ])('%j is refused with the value and the remedy', (config, message) => {
     expect(problem(config)).toContain(message);
   });

@@ -12,8 +12,9 @@ const MAX_MILLIS = 2 ** 31 - 1;
 
 const text = z.string('use a text').min(1, 'use a text that is not empty');
 
-const duration = (min: number) =>
+const duration = (min: number, options: { mayBeNever?: boolean } = {}) =>
   z.union([z.number(), z.string()], DURATION_FORMAT).transform((value, context) => {
+    if (value === 'never' && options.mayBeNever) return Number.POSITIVE_INFINITY;
     const millis = typeof value === 'string' ? parseDuration(value) : value;
     if (millis !== undefined && millis >= min && millis <= MAX_MILLIS) return millis;
     const range = millis === undefined ? '' : `, from ${min} ms to ${MAX_MILLIS} ms`;
@@ -46,9 +47,11 @@ export const metricsConfig = z.strictObject({
   jsonFilePath: text.optional(),
   /**
    * Time from one export to the next, in milliseconds or as `10s`. Default 10 s: short enough to watch a service,
-   * and a file grows by a few kilobytes a minute. Production services often use 30 to 60 s.
+   * and a file grows by a few kilobytes a minute. Production services often use 30 to 60 s. With `never` there are no
+   * timers, and what was recorded is exported by `forceFlush()` and `shutdown()` alone: for functions that are frozen between
+   * invocations.
    */
-  exportInterval: duration(1).default(10_000),
+  exportInterval: duration(1, { mayBeNever: true }).default(10_000),
   /** Time an export may take before it counts as failed; 0 for no limit. Default 5 s, half of the interval. */
   exportTimeout: duration(0).default(5_000),
   /**
@@ -108,6 +111,17 @@ export const metricsConfig = z.strictObject({
    * Default false, because a handler changes what these signals do to the whole program.
    */
   handleSignals: z.boolean('use true or false').default(false),
+  /**
+   * Whether a process that has nothing left to do ends metrics first, within 5 s. It does not happen on `process.exit()`.
+   * Default false, like the other handlers.
+   */
+  handleBeforeExit: z.boolean('use true or false').default(false),
+  /**
+   * Whether an uncaught exception, or a rejection that nobody handles, ends metrics within 5 s before it ends the process as
+   * it would have. The application goes on meanwhile, in whatever state it is in. One that listens to
+   * `uncaughtException` itself keeps its metrics running; they are flushed. Default false, because of that state.
+   */
+  handleUncaughtExceptions: z.boolean('use true or false').default(false),
 });
 
 /** What `startMetrics` accepts, beside `configFile`. */

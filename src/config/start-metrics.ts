@@ -8,6 +8,7 @@ import {
 } from '@opentelemetry/api';
 import { report, textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
+import type { ReaderCallOptions } from '../data/reader.ts';
 import { jsonFile } from '../exporters/json-file.ts';
 import { PrometheusMetricReader } from '../exporters/prometheus.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
@@ -16,9 +17,9 @@ import { detectResource } from './detect-resource.ts';
 import { environmentExporter, PUSH_EXPORTERS } from './environment-exporters.ts';
 import { loadConfig } from './load-config.ts';
 import { exportersOfEnvironment, metricsEnvironment } from './metrics-environment.ts';
+import { onProcessEnd } from './process-end.ts';
 import { listenPersistently } from './prometheus-listener.ts';
 import type { MetricsConfig, ResolvedConfig } from './schema.ts';
-import { onSignals } from './signals.ts';
 
 export interface StartMetricsOptions extends MetricsConfig {
   /** A YAML file with the same settings under `metrics:`, in snake_case. Settings in code win. */
@@ -30,10 +31,13 @@ export interface MetricsHandle extends AsyncDisposable {
   readonly meterProvider: MeterProvider;
   /** The scrape endpoint, when one was configured. */
   readonly prometheus: PrometheusMetricReader | undefined;
-  /** Exports what was recorded so far. A failure is logged, never thrown. */
-  forceFlush(): Promise<void>;
+  /**
+   * Exports what was recorded so far. When it settles nothing is under way any more, so that a function may be frozen. A
+   * failure is logged, never thrown.
+   */
+  forceFlush(options?: ReaderCallOptions): Promise<void>;
   /** Exports for the last time and frees everything. Once; a failure is logged, never thrown. */
-  shutdown(): Promise<void>;
+  shutdown(options?: ReaderCallOptions): Promise<void>;
 }
 
 /** On `globalThis`, so that two copies of this package in one process find each other. */
@@ -119,27 +123,30 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
   const stopListening =
     prometheus &&
     listenPersistently(prometheus, typeof config.prometheus === 'object' ? config.prometheus : {});
-  const stopSignals = config.handleSignals
-    ? onSignals(
-        () => handle.forceFlush(),
-        () => handle.shutdown(),
-      )
-    : undefined;
+  const removeHandlers = onProcessEnd(
+    {
+      signals: config.handleSignals,
+      beforeExit: config.handleBeforeExit,
+      uncaughtExceptions: config.handleUncaughtExceptions,
+    },
+    (options) => handle.forceFlush(options),
+    (options) => handle.shutdown(options),
+  );
 
   let ended: Promise<void> | undefined;
   const handle: MetricsHandle = {
     meterProvider,
     prometheus,
-    forceFlush: () => logged('forceFlush', meterProvider.forceFlush()),
-    shutdown() {
+    forceFlush: (options) => logged('forceFlush', meterProvider.forceFlush(options)),
+    shutdown(options) {
       ended ??= (async () => {
         // First, and not awaited: a module that hot reload evaluates anew starts at once, and must not get metrics
         // that are ending.
         unregister(meterProvider);
         if (started[STARTED] === handle) delete started[STARTED];
-        stopSignals?.();
+        removeHandlers();
         stopListening?.();
-        await logged('shutdown', meterProvider.shutdown());
+        await logged('shutdown', meterProvider.shutdown(options));
       })();
       return ended;
     },

@@ -318,6 +318,8 @@ describe('MeterProvider', () => {
   exemplar_filter: always_off
   self_metrics: false
   handle_signals: true
+  handle_before_exit: true
+  handle_uncaught_exceptions: true
 `,
     );
     const code = {
@@ -332,6 +334,8 @@ describe('MeterProvider', () => {
       exemplarFilter: 'always_off' as const,
       selfMetrics: false,
       handleSignals: true,
+      handleBeforeExit: true,
+      handleUncaughtExceptions: true,
     };
     expect(loadConfig(file, {})).toEqual(loadConfig(undefined, code));
     const environment = metricsEnvironment({

@@ -93,10 +93,21 @@ describe('PeriodicExportingMetricReader', () => {
     (value) => {
       const exportIntervalMillis = typeof value === 'string' ? value.slice(1, -1) : value;
       expect(() => setUp({ exportIntervalMillis: exportIntervalMillis as number })).toThrow(
-        `exportIntervalMillis of a PeriodicExportingMetricReader is ${value}; use a number of milliseconds from 1 to 2147483647`,
+        `exportIntervalMillis of a PeriodicExportingMetricReader is ${value}; use a number of milliseconds from 1 to 2147483647, or Infinity for exports by forceFlush alone`,
       );
     },
   );
+
+  test('an interval of Infinity sets no timer: exports come with forceFlush and shutdown alone', async () => {
+    const { exporter, counter, provider } = setUp({ exportIntervalMillis: Number.POSITIVE_INFINITY });
+    counter.add(1);
+    expect(vi.getTimerCount()).toBe(0);
+    await vi.advanceTimersByTimeAsync(2 ** 32);
+    expect(exporter.batches).toHaveLength(0);
+    await provider.forceFlush();
+    expect(exporter.batches).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
 
   test('[5.10][12.33] a timeout longer than the interval is fine, and 0 means no limit', async () => {
     setUp({ exportIntervalMillis: 10, exportTimeoutMillis: 1_000 });

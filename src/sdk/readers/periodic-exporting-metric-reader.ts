@@ -26,8 +26,8 @@ import { METRIC_PRODUCERS, MetricReader } from './metric-reader.ts';
 export interface PeriodicExportingMetricReaderOptions {
   exporter: PushMetricExporter;
   /**
-   * Milliseconds from the start of one collection to the start of the next. Default 60000, that of the OTel
-   * specification.
+   * Milliseconds from the start of one collection to the start of the next; Infinity to export by `forceFlush` and `shutdown`
+   * alone, without a timer. Default 60000, that of the OTel specification.
    */
   exportIntervalMillis?: number;
   /**
@@ -56,6 +56,8 @@ const millis = (min: number): OptionCheck => ({
   remedy: `a number of milliseconds from ${min} to ${MAX_TIMER_MILLIS}`,
 });
 
+const INTERVAL = millis(1);
+
 const CHECKS: OptionChecks<PeriodicExportingMetricReaderOptions> = {
   exporter: {
     holds: (value) =>
@@ -66,7 +68,10 @@ const CHECKS: OptionChecks<PeriodicExportingMetricReaderOptions> = {
       'an exporter, with the methods export, forceFlush and shutdown; selectAggregation and selectAggregationTemporality are functions, or not there',
     required: true,
   },
-  exportIntervalMillis: millis(1),
+  exportIntervalMillis: {
+    holds: (value) => value === Number.POSITIVE_INFINITY || INTERVAL.holds(value),
+    remedy: `${INTERVAL.remedy}, or Infinity for exports by forceFlush alone`,
+  },
   exportTimeoutMillis: millis(0),
   maxExportBatchSize: {
     holds: (value) => value === Number.POSITIVE_INFINITY || A_COUNT.holds(value),
@@ -128,6 +133,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
   }
 
   protected override onInitialized(): void {
+    if (this.#intervalMillis === Number.POSITIVE_INFINITY) return;
     this.#timer = setInterval(() => this.#tick(), this.#intervalMillis);
     // Metrics alone must not keep a process alive; `shutdown` exports what is left.
     this.#timer.unref();

@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+
+const folder = mkdtempSync(join(tmpdir(), 'meterline-ends-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const service = fileURLToPath(new URL('fixtures/service.js', import.meta.url));
+let files = 0;
+
+/** Starts the service, waits until it is ready, sends the signal if there is one, and waits for its end. */
+async function run(signal: NodeJS.Signals | undefined, mode: string, options: object) {
+  const jsonFilePath = join(folder, `${files++}.jsonl`);
+  const settings = JSON.stringify({ jsonFilePath, ...options });
+  const child = spawn(process.execPath, [service, settings, mode], { stdio: 'pipe' });
+  let said = '';
+  child.stderr.on('data', (data) => void (said += data));
+  const exit = once(child, 'exit');
+  await Promise.race([once(child.stdout, 'data'), exit]);
+  const start = performance.now();
+  if (signal) child.kill(signal);
+  const [code, endedBy] = await exit;
+  return { code, endedBy, millis: performance.now() - start, said, jsonFilePath };
+}
+
+/** What each export said. */
+function served(file: string): unknown[] {
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.filter((line) => line.includes('served_total')).map((line) => JSON.parse(line).value);
+}
+
+describe('handleSignals', () => {
+  const handleSignals = true;
+
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    '%s exports what is left, then ends the process as it would have',
+    async (signal) => {
+      const { endedBy, said, jsonFilePath } = await run(signal, 'waits', { handleSignals });
+      expect({ endedBy, said }).toEqual({ endedBy: signal, said: '' });
+      expect(served(jsonFilePath)).toEqual([3]);
+    },
+  );
+
+  test("an application's own listener goes on counting, and decides how the process ends", async () => {
+    const { code, said, jsonFilePath } = await run('SIGTERM', 'own-listener', { handleSignals });
+    expect({ code, said }).toEqual({ code: 7, said: '' });
+    expect(served(jsonFilePath)).toEqual([3, 7]);
+  });
+
+  test('an exporter that hangs delays the end by 5 s at the most', async () => {
+    const options = { handleSignals, exportTimeout: 0 };
+    const { endedBy, millis, said, jsonFilePath } = await run('SIGTERM', 'waits-hanging', options);
+    expect(said).toContain('the last export on SIGTERM did not end within 5000 ms');
+    expect(endedBy).toBe('SIGTERM');
+    expect(millis).toBeGreaterThan(4_500);
+    expect(millis).toBeLessThan(15_000);
+    expect(served(jsonFilePath)).toEqual([3]);
+  });
+
+  test('without it a signal ends the process at once', async () => {
+    expect(await run('SIGTERM', 'waits', {})).toMatchObject({ endedBy: 'SIGTERM' });
+  });
+
+  test('a process that only waits for shutdown ends with its own code, also when the exporter hangs', async () => {
+    const options = { handleSignals, exportTimeout: 200 };
+    expect(await run(undefined, 'awaits-shutdown', options)).toMatchObject({ code: 3 });
+  });
+
+  test('[5.18] metrics do not keep a process alive that has nothing else to do', async () => {
+    const options = { handleSignals, handleUncaughtExceptions: true, prometheus: { port: 0 } };
+    const { code, jsonFilePath } = await run(undefined, 'exits', options);
+    expect(code).toBe(4);
+    expect(existsSync(jsonFilePath)).toBe(false);
+  });
+});
+
+describe('handleBeforeExit', () => {
+  const handleBeforeExit = true;
+
+  test('a process with nothing left to do exports once, then ends with its own code', async () => {
+    const options = { handleBeforeExit, handleSignals: true, prometheus: { port: 0 } };
+    const { code, said, jsonFilePath } = await run(undefined, 'exits', options);
+    expect({ code, said }).toEqual({ code: 4, said: '' });
+    expect(served(jsonFilePath)).toEqual([3]);
+  });
+
+  test('an exporter that hangs delays the end by 5 s at the most', async () => {
+    const options = { handleBeforeExit, exportTimeout: 0 };
+    const { code, millis, said } = await run(undefined, 'exits-hanging', options);
+    expect(said).toContain('the last export on beforeExit did not end within 5000 ms');
+    expect(code).toBe(0);
+    expect(millis).toBeLessThan(15_000);
+  });
+
+  test('nothing happens a second time where the application has ended metrics itself', async () => {
+    const options = { handleBeforeExit, exportTimeout: 200 };
+    const { code, said, jsonFilePath } = await run(undefined, 'awaits-shutdown', options);
+    expect(code).toBe(3);
+    expect(said.match(/shutdown/g)).toHaveLength(1);
+    expect(served(jsonFilePath)).toEqual([3]);
+  });
+});
+
+describe('handleUncaughtExceptions', () => {
+  const handleUncaughtExceptions = true;
+
+  test.each([
+    ['throws', 'TypeError: a mistake'],
+    ['rejects', 'TypeError: a broken promise'],
+  ])('%s: exports what is left, then ends the process as it would have', async (mode, message) => {
+    const { code, endedBy, said, jsonFilePath } = await run(undefined, mode, { handleUncaughtExceptions });
+    const without = await run(undefined, mode, {});
+    expect({ code, endedBy }).toEqual({ code: without.code, endedBy: without.endedBy });
+    expect(code).toBe(1);
+    expect(said).toContain(message);
+    expect(said).toMatch(/at .*service\.js:\d+/);
+    expect(served(jsonFilePath)).toEqual([3]);
+    expect(existsSync(without.jsonFilePath)).toBe(false);
+  });
+
+  test('an exporter that hangs delays the end by 5 s at the most', async () => {
+    const options = { handleUncaughtExceptions, exportTimeout: 0 };
+    const { code, millis, said } = await run(undefined, 'throws-hanging', options);
+    expect(said).toContain('the last export on an uncaught exception did not end within 5000 ms');
+    expect(said).toContain('TypeError: a mistake');
+    expect(code).toBe(1);
+    expect(millis).toBeLessThan(15_000);
+  });
+
+  test('a second exception during the last export ends the process at once', async () => {
+    const { code, said } = await run(undefined, 'throws-twice', { handleUncaughtExceptions });
+    expect(code).toBe(1);
+    expect(said).toContain('RangeError: another mistake');
+  });
+
+  test("an application's own listener decides how the process ends; what it had recorded is exported", async () => {
+    const { endedBy, jsonFilePath } = await run(undefined, 'own-exception-listener', {
+      handleUncaughtExceptions,
+    });
+    expect(endedBy).toBe('SIGKILL');
+    expect(served(jsonFilePath)).toEqual([3]);
+  });
+});
