@@ -1,4 +1,4 @@
-// Writes the tables of options in docs/otlp.md from the comments at the options themselves, so that they are declared once.
+// Writes the tables of options in the documentation from the comments at the options themselves, so that they are declared once.
 // A table stands between `<!-- options: Interface Interface.option … -->` and `<!-- end -->`; of options of the same name the
 // first counts.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const DOCUMENT = join(root, 'docs/otlp.md');
+
+/** Those that have tables. */
+export const DOCUMENTS = ['otlp', 'pushgateway'].map((name) => join(root, `docs/${name}.md`));
 
 /** @typedef {{ name: string; meaning: string; default: string; env: string[] }} Option */
 
@@ -83,5 +85,5 @@ function tableOf(options) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  writeFileSync(DOCUMENT, withTables(readFileSync(DOCUMENT, 'utf8')));
+  for (const document of DOCUMENTS) writeFileSync(document, withTables(readFileSync(document, 'utf8')));
 }

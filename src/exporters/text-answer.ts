@@ -1,0 +1,47 @@
+// What the answer of a server means that explains itself in plain text, as Prometheus and its relatives do.
+import { ExportError, type ExportErrorCode } from '../data/errors.ts';
+import type { HttpResponse } from '../net/http-client.ts';
+import { retryAfterMillis } from '../net/retry-after.ts';
+
+const CODES: Record<number, ExportErrorCode> = {
+  401: 'UNAUTHENTICATED',
+  403: 'UNAUTHENTICATED',
+  404: 'PROTOCOL',
+  405: 'PROTOCOL',
+  406: 'PROTOCOL',
+  407: 'UNAUTHENTICATED',
+  413: 'TOO_LARGE',
+  415: 'PROTOCOL',
+};
+
+/** Long enough for the label sets that Prometheus quotes, short enough for a line of a log. */
+const MAX_REASON = 500;
+
+export const isSuccess = ({ status }: HttpResponse): boolean => status >= 200 && status <= 299;
+
+/**
+ * The error that any other answer is: 408, 429 and all of 5xx may pass, everything else is for good.
+ *
+ * @param name of whoever sent the request, with the address, without secrets
+ */
+export function answerError(name: string, response: HttpResponse): ExportError {
+  const { status, headers } = response;
+  const said = reasonIn(response);
+  const message = `${name} was answered ${status}${said && `: ${said}`}`;
+  const retryable = status >= 500 || status === 429 || status === 408;
+  if (!retryable) return new ExportError(CODES[status] ?? 'REJECTED', message);
+  const retryAfterMs = retryAfterMillis(headers['retry-after'], Date.now());
+  const code = status === 429 || retryAfterMs !== undefined ? 'THROTTLED' : 'UNAVAILABLE';
+  return new ExportError(code, message, { retryable, retryAfterMs });
+}
+
+/** The body in one line; whatever it is, it goes into a log. */
+function reasonIn({ body }: HttpResponse): string {
+  // A character has four bytes at most.
+  const line = body
+    .subarray(0, 4 * MAX_REASON)
+    .toString()
+    .replaceAll(/[\p{Cc}\u2028\u2029\s]+/gu, ' ')
+    .trim();
+  return line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line;
+}
