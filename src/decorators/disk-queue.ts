@@ -50,7 +50,7 @@ const DRAIN_MILLIS = 5_000;
  * `maxAgeMillis` and `maxBytes` allow; what is refused for good is dropped, counted and logged. What was dropped is also told in the
  * answers to later exports (`rejectedDataPoints`), and so in the provider's metrics about itself.
  *
- * It begins at once to deliver what an earlier process left. Reads `docs/reliability.md` for what is promised and what not.
+ * It begins at once to deliver what an earlier process left. `docs/reliability.md` says what is promised and what is not.
  *
  * `forceFlush()` makes an attempt and rejects when it fails; what could not be delivered stays on disk. So does what is left after the
  * 5 s that `shutdown()` takes to deliver.
@@ -63,6 +63,10 @@ export function diskQueue(exporter: PushMetricExporter, options: DiskQueueOption
   const folder = resolve(join(valid.dir, valid.name ?? folderName(inner.name)));
   const store = new BatchStore(folder, valid);
   const drain = new Drain(store, inner, valid);
+
+  /** The application waits, so the process has to, though nothing else in it may be left but our waits. */
+  const flushed = (millis: number) =>
+    bounded(`delivery of the queue ${folder}`, millis, () => drain.flush(), undefined, { keepsAlive: true });
 
   const queue = decorate(
     'diskQueue',
@@ -79,12 +83,12 @@ export function diskQueue(exporter: PushMetricExporter, options: DiskQueueOption
     {
       componentType: 'disk_queue_metric_exporter',
       timeoutMillis: TIMEOUT_MILLIS,
-      forceFlush() {
-        const drained = drain.flush();
-        return allOf([drained, drained.catch(() => {}).then(() => inner.forceFlush())]);
+      async forceFlush() {
+        const drained = flushed(TIMEOUT_MILLIS);
+        await allOf([drained, drained.catch(() => {}).then(() => inner.forceFlush())]);
       },
       async shutdown() {
-        await bounded('delivery', DRAIN_MILLIS, () => drain.flush()).catch(() => {});
+        await flushed(DRAIN_MILLIS).catch(() => {});
         const reason = new ExportError('SHUTDOWN', `the queue ${folder} has been shut down`);
         store.stopOpening(reason);
         await drain.stop(reason);

@@ -30,11 +30,15 @@ export class RecordError extends Error {
 }
 
 /** Points or bytes between two chances to give the event loop back. */
-const POINTS_A_STEP = 256;
+const POINTS_A_STEP = 64;
 const BYTES_A_STEP = 256 * 1024;
 
 /** Half of what V8 takes. */
 const MAX_TEXT_BYTES = 2 ** 28;
+
+/** One for all: a buffer for each number would be what the garbage collector is busy with. */
+const NUMBER = new Float64Array(1);
+const NUMBER_BYTES = new Uint8Array(NUMBER.buffer);
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 const SPAN_ID = /^[0-9a-f]{16}$/;
@@ -188,13 +192,14 @@ class RecordReader {
   #at = 0;
   readonly #texts: string[] = [];
   readonly #sets: AttributeSet[] = [];
+  readonly #keys: (readonly string[])[] = [];
 
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   demand(holds: boolean, what: string): void {
-    if (!holds) throw new RecordError('damaged', `${what}, at byte ${this.#at} of ${this.#bytes.length}`);
+    if (!holds) this.#fail(what);
   }
 
   demandEnd(): void {
@@ -216,7 +221,7 @@ class RecordReader {
 
   oneOf(min: number, max: number): number {
     const value = this.byte();
-    this.demand(value >= min && value <= max, `${value} is not one of ${min} to ${max}`);
+    if (value < min || value > max) this.#fail(`${value} is not one of ${min} to ${max}`);
     return value;
   }
 
@@ -230,9 +235,7 @@ class RecordReader {
   text(): string {
     const kind = this.#whole();
     if (kind > 1) {
-      const text = this.#texts[kind - 2];
-      this.demand(text !== undefined, `there is no text ${kind - 2}`);
-      return text!;
+      return this.#texts[kind - 2] ?? this.#fail(`there is no text ${kind - 2}`);
     }
     const length = this.count();
     this.demand(length < MAX_TEXT_BYTES, 'a text is too long');
@@ -255,9 +258,7 @@ class RecordReader {
   set(): AttributeSet {
     const number = this.#whole();
     if (number === this.#sets.length) this.#sets.push(this.#newSet());
-    const set = this.#sets[number];
-    this.demand(set !== undefined, `there is no attribute set ${number}`);
-    return set!;
+    return this.#sets[number] ?? this.#fail(`there is no attribute set ${number}`);
   }
 
   attributes(): Attributes {
@@ -299,14 +300,16 @@ class RecordReader {
     return new AttributeSet(keys, values as AttributeValue[]);
   }
 
-  #members(depth: number): [keys: string[], values: unknown[]] {
-    const keys: string[] = [];
-    const values: unknown[] = [];
-    // A key and a value take two bytes at least.
-    for (let left = this.count(2); left > 0; left--) {
-      keys.push(this.text());
-      values.push(this.#value(depth));
+  #members(depth: number): [keys: readonly string[], values: unknown[]] {
+    const number = this.#whole();
+    if (number === this.#keys.length) {
+      const list: string[] = [];
+      for (let left = this.count(); left > 0; left--) list.push(this.text());
+      this.#keys.push(list);
     }
+    const keys = this.#keys[number] ?? this.#fail(`there is no list of keys ${number}`);
+    const values: unknown[] = [];
+    for (let left = keys.length; left > 0; left--) values.push(this.#value(depth));
     return [keys, values];
   }
 
@@ -322,9 +325,9 @@ class RecordReader {
         return this.text();
       case TAG.number: {
         this.#demandLeft(8);
-        const value = new Float64Array(1);
-        new Uint8Array(value.buffer).set(this.#take(8));
-        return value[0];
+        this.#bytes.copy(NUMBER_BYTES, 0, this.#at, this.#at + 8);
+        this.#at += 8;
+        return NUMBER[0];
       }
       case TAG.bigint: {
         const digits = this.text();
@@ -361,6 +364,11 @@ class RecordReader {
   #take(length: number): Uint8Array {
     this.#at += length;
     return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  /** Texts are put together here only: most of what is demanded holds. */
+  #fail(what: string): never {
+    throw new RecordError('damaged', `${what}, at byte ${this.#at} of ${this.#bytes.length}`);
   }
 
   #demandLeft(bytes: number): void {

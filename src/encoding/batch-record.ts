@@ -4,7 +4,8 @@
 //   record      version, resource attributes, schema URL, scopes
 //   text        0 | 1, length, bytes (UTF-8 | UTF-16) when it comes for the first time; else its number + 2
 //   column      0, elements | 1, the one element that all are
-//   attributes  for each point the number of its set; a new number is followed by the set
+//   set         its number, for each point; a new number is followed by the attributes
+//   attributes  the number of the list of keys, a new one followed by the list; then the values
 import type { Attributes } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type { ExemplarColumns } from '../data/exemplar-columns.ts';
@@ -43,11 +44,16 @@ export const SCOPE = { version: 1, schemaUrl: 2, attributes: 4 } as const;
 
 export type Column = Float64Array | BigUint64Array | Int32Array | Uint32Array;
 
-/** Small enough that a chunk of new attribute sets takes a fraction of a slice. */
 const CHUNK_BYTES = 16 * 1024;
+/** So many bytes of new attribute sets take a fraction of a millisecond, also before V8 has compiled what writes them. */
+const STEP_BYTES = 2 * 1024;
 /** Longer columns are not copied: their own memory is the chunk, in pieces that are quick to checksum. */
 const VIEW_BYTES = 4 * 1024;
 const PIECE_BYTES = 64 * 1024;
+/** One for all: a buffer for each number would be what the garbage collector is busy with. */
+const NUMBER = new Float64Array(1);
+const NUMBER_BYTES = new Uint8Array(NUMBER.buffer);
+
 const NOT_UTF8 = /\p{Surrogate}/u;
 
 /** The chunks stay as they are until the batch is no longer needed: some are views of its columns. */
@@ -151,6 +157,8 @@ class RecordWriter {
   #end = 0;
   readonly #texts = new Map<string, number>();
   readonly #sets = new Map<AttributeSet, number>();
+  /** By identity: a provider has one list for all sets with the same keys. */
+  readonly #keys = new Map<readonly string[], number>();
 
   byte(value: number): void {
     this.#reserve(1);
@@ -217,7 +225,7 @@ class RecordWriter {
 
   /** What has been written, when it is worth a chunk. */
   *full(): Generator<Uint8Array> {
-    if (this.#end >= CHUNK_BYTES / 2) yield* this.rest();
+    if (this.#end >= STEP_BYTES) yield* this.rest();
   }
 
   *rest(): Generator<Uint8Array> {
@@ -230,11 +238,14 @@ class RecordWriter {
   }
 
   #members(keys: readonly string[], values: readonly unknown[], depth: number): void {
-    this.count(keys.length);
-    for (let i = 0; i < keys.length; i++) {
-      this.text(keys[i]!);
-      this.#value(values[i], depth);
+    const known = this.#keys.get(keys);
+    this.count(known ?? this.#keys.size);
+    if (known === undefined) {
+      this.#keys.set(keys, this.#keys.size);
+      this.count(keys.length);
+      for (const key of keys) this.text(key);
     }
+    for (let i = 0; i < keys.length; i++) this.#value(values[i], depth);
   }
 
   #value(value: unknown, depth: number): void {
@@ -245,7 +256,8 @@ class RecordWriter {
         break;
       case 'number':
         this.byte(TAG.number);
-        this.#copy(new Uint8Array(Float64Array.of(value).buffer));
+        NUMBER[0] = value;
+        this.#copy(NUMBER_BYTES);
         break;
       case 'boolean':
         this.byte(value ? TAG.true : TAG.false);

@@ -36,6 +36,9 @@ const MAX_SEGMENT_BYTES = 16 * 1024 * 1024;
 /** A file that is delivered is removed at once from this size on, also while it is written to. */
 const WORTH_REMOVING_BYTES = 1024 * 1024;
 
+/** Half of what is usual: the exporter may have its own slices in the same turns of the event loop. */
+const SLICES = { budgetMillis: 1 };
+
 export class BatchStore {
   readonly folder: string;
   readonly losses: Losses;
@@ -338,7 +341,7 @@ export class BatchStore {
       const victim = delivered ?? large ?? this.#segments[0]!;
       if (victim === this.#segments.at(-1)) await this.#seal();
       if (victim === large && delivered === undefined) {
-        superseding ??= await inSlices(Superseding.of(newest));
+        superseding ??= await inSlices(Superseding.of(newest), SLICES);
         await this.#compact(victim, superseding);
       } else {
         const isOut = this.#out !== undefined && this.#out.sequence <= victim.last && victim.batches > 0;
@@ -430,7 +433,7 @@ export class BatchStore {
     const record = await reader.record(frame);
     if (record === undefined) return undefined;
     try {
-      const batch = await inSlices(decodeBatchRecord(record));
+      const batch = await inSlices(decodeBatchRecord(record), SLICES);
       return { sequence: frame.sequence, acceptedAt: frame.acceptedAt, batch };
     } catch (error) {
       if (error instanceof RecordError) return undefined;
@@ -530,5 +533,5 @@ const frameOf = ({ sequence, acceptedAt, batch }: StoredBatch) => ({
 });
 
 function encoded(batch: MetricBatch, signal?: AbortSignal): Promise<EncodedRecord> {
-  return inSlices(gathered(encodeBatchRecord(batch)), { signal });
+  return inSlices(gathered(encodeBatchRecord(batch)), { signal, ...SLICES });
 }
