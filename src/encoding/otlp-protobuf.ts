@@ -16,7 +16,7 @@ const DATA_POINTS = tag(1, BYTES);
 /** See {@link EncodeRequest} of `otlp-request.ts`. */
 export function* encodeOtlpProtobuf(
   batch: MetricBatch,
-  { from, to, maxBytes }: RequestRange,
+  { from, to, maxBytes, memory }: RequestRange,
 ): Generator<void, EncodedRequest> {
   const request = new RequestPlan(batch.resource, maxBytes);
   let next = from;
@@ -36,7 +36,7 @@ export function* encodeOtlpProtobuf(
       before += metric.length;
     }
   }
-  if (next > from) return { body: yield* request.write(), next };
+  if (next > from) return { body: yield* request.write(memory), next };
   const oversizedBytes = request.refusedSize;
   return oversizedBytes === undefined
     ? { body: NOTHING, next }
@@ -123,12 +123,13 @@ class RequestPlan {
   }
 
   /** Returns the request. */
-  *write(): Generator<void, Uint8Array> {
+  *write(memory: RequestRange['memory']): Generator<void, Uint8Array> {
     this.#dropEmptyEnd();
     const resourceSize =
       envelopeSize(this.#resource) +
       this.#scopes.reduce((size, scope) => size + fieldSize(scopeSize(scope)), 0);
-    const out = new ProtobufWriter(fieldSize(resourceSize));
+    const size = fieldSize(resourceSize);
+    const out = new ProtobufWriter(memory && size <= memory.length ? memory.subarray(0, size) : size);
     out.header(RESOURCE_METRICS, resourceSize);
     out.raw(this.#resource.head);
     for (const scope of this.#scopes) {

@@ -10,6 +10,8 @@ export interface RequestRange {
   readonly to: number;
   /** The most bytes that the request may have, before compression. */
   readonly maxBytes: number;
+  /** Where to put the body when it fits in, over what is there; otherwise, or without it, memory is taken. */
+  readonly memory?: Buffer<ArrayBuffer> | undefined;
 }
 
 export interface EncodedRequest {

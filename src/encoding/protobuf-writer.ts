@@ -58,9 +58,10 @@ export class ProtobufWriter {
   /** How many bytes have been written. */
   at = 0;
 
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafeSlow(size);
-    this.view = new DataView(this.bytes.buffer);
+  /** @param memory to write to, or how many bytes of it to take */
+  constructor(memory: number | Buffer<ArrayBuffer>) {
+    this.bytes = typeof memory === 'number' ? Buffer.allocUnsafeSlow(memory) : memory;
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
   }
 
   /** Makes room for so many bytes more. Writing does not: where the size is known it would be a waste. */

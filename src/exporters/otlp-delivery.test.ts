@@ -286,6 +286,75 @@ describe('delivery', () => {
     expect(most).toBe(1);
   });
 
+  test('takes memory for two requests, however many there are', async () => {
+    const maxRequestBytes = 50_000;
+    const allocate = vi.spyOn(Buffer, 'allocUnsafeSlow');
+    const bytesTaken = () =>
+      allocate.mock.calls.reduce((sum, [size]) => sum + (size > maxRequestBytes / 2 ? size : 0), 0);
+    try {
+      const { deliver, taken, requests } = delivery(() => undefined, { maxRequestBytes });
+      const batch = numbered(6_000);
+      await deliver(batch);
+      expect(requests.length).toBeGreaterThan(5);
+      expect(bytesTaken()).toBeLessThanOrEqual(2 * maxRequestBytes);
+      allocate.mockClear();
+      await deliver(batch);
+      expect(bytesTaken()).toBe(0);
+      expect(taken).toEqual([...upTo(6_000), ...upTo(6_000)]);
+    } finally {
+      allocate.mockRestore();
+    }
+  });
+
+  test('leaves a request alone that was not sent: it may still be on its way', async () => {
+    const failed: { body: Uint8Array; content: Uint8Array }[] = [];
+    const transport: OtlpTransport = {
+      name: 'test',
+      async send(body) {
+        if (!valuesIn(body).some((value) => [12, 40, 41, 70].includes(value))) return undefined;
+        failed.push({ body, content: Uint8Array.from(body) });
+        throw unavailable();
+      },
+      shutdown: async () => {},
+    };
+    const retry = { ...SOON, enabled: false };
+    const { failure } = delivery(() => undefined, { transport, retry });
+    await failure(numbered(100));
+    await failure(numbered(100));
+    expect(failed.length).toBeGreaterThan(4);
+    for (const { body, content } of failed) expect(Uint8Array.from(body)).toEqual(content);
+  });
+
+  test('shares no memory between exports at the same time', async () => {
+    const taken: number[] = [];
+    const transport: OtlpTransport = {
+      name: 'test',
+      async send(body) {
+        await new Promise((done) => setImmediate(done));
+        taken.push(...valuesIn(body));
+        return undefined;
+      },
+      shutdown: async () => {},
+    };
+    const { deliver } = delivery(() => undefined, { transport });
+    await deliver(numbered(50));
+    taken.length = 0;
+    await Promise.all([deliver(numbered(50)), deliver(numbered(50))]);
+    expect(taken.toSorted((a, b) => a - b)).toEqual(upTo(50).flatMap((value) => [value, value]));
+  });
+
+  test('begins in a turn of the event loop of its own', async () => {
+    const order: string[] = [];
+    const encode: typeof encodeOtlpProtobuf = (...args) => {
+      order.push('encoded');
+      return encodeOtlpProtobuf(...args);
+    };
+    const { deliver } = delivery(() => undefined, { encode });
+    setImmediate(() => order.push('turned'));
+    await deliver(numbered(1));
+    expect(order).toEqual(['turned', 'encoded']);
+  });
+
   test('compresses a request once, however often it is sent', async () => {
     const compress = vi.fn(async (body: Uint8Array) => body);
     let failures = 2;

@@ -1,4 +1,5 @@
 // A batch to an OTLP receiver: cut into requests, each compressed, sent and tried again on its own, in order.
+import { setImmediate } from 'node:timers/promises';
 import { report } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
@@ -23,7 +24,7 @@ export interface OtlpDeliveryOptions {
 }
 
 /**
- * Delivers one batch. Holds one request at a time, beside its compressed form.
+ * Delivers one batch. Holds one request at a time, beside its compressed form, in memory that requests share.
  *
  * A request that fails in a way that may pass is owed, one refused for good is lost, and the others are sent all the same:
  * one request that a receiver chokes on must not keep those behind it from being delivered. Only when the receiver asks for
@@ -37,6 +38,11 @@ export type Deliver = (batch: MetricBatch, signal?: AbortSignal) => Promise<Expo
 export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
   const { transport, encode, compress, maxRequestBytes, timeoutMillis, retry } = options;
   const { name } = transport;
+  /**
+   * Of the last request that was sent, for the next: megabytes of garbage each time would make the garbage collector stop the
+   * host. Kept from the first batch on that takes several requests.
+   */
+  let memory: Buffer<ArrayBuffer> | undefined;
 
   async function send(request: Uint8Array, points: number, deadline: number, signal: AbortSignal) {
     const body = compress ? await compress(request) : request;
@@ -50,10 +56,15 @@ export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
     const outcome = new Outcome(name);
     const end = batch.pointCount;
     let maxBytes = maxRequestBytes;
+    // The turn of the loop in which the points were collected is long enough.
+    await setImmediate();
     for (let from = 0; from < end; ) {
       let next = end;
+      // Not given back after a failure, when what is in it may still be on its way.
+      const lent = memory;
+      memory = undefined;
       try {
-        let request = await inSlices(encode(batch, { from, to: end, maxBytes }), { signal });
+        let request = await inSlices(encode(batch, { from, to: end, maxBytes, memory: lent }), { signal });
         if (request.oversizedBytes !== undefined && maxBytes < maxRequestBytes) {
           // Too large for what has been learned, so it goes alone, and the receiver decides.
           const alone = { from, to: from + 1, maxBytes: maxRequestBytes };
@@ -66,6 +77,7 @@ export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
           const points = next - from;
           try {
             outcome.answered(await send(request.body, points, deadline, signal), points);
+            memory ??= lent ?? (next < end ? Buffer.allocUnsafeSlow(maxRequestBytes) : undefined);
           } catch (error) {
             const cause = ExportError.from(error);
             if (cause.code !== 'TOO_LARGE' || points === 1) throw cause;

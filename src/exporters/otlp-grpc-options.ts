@@ -86,7 +86,8 @@ export interface OtlpGrpcOptions extends OtlpOptions, OtlpGrpcEndpoint {
    */
   channelOptions?: ChannelOptions;
   /**
-   * Client interceptors of `@grpc/grpc-js`, the outermost first.
+   * Client interceptors of `@grpc/grpc-js`, the outermost first. Once a call has succeeded, its message may be written over: one
+   * that keeps messages must copy them.
    * @default none
    */
   interceptors?: readonly Interceptor[];

@@ -17,7 +17,8 @@ export interface OtlpTransport {
   /**
    * Sends one request once.
    *
-   * @param body one `ExportMetricsServiceRequest`; may be sent again after a failure, so it must not be changed
+   * @param body one `ExportMetricsServiceRequest`; may be sent again after a failure, so it must not be changed. After
+   *   success its memory is the caller's to write to.
    * @returns what the receiver refused of it, if anything
    * @throws ExportError classified: `TOO_LARGE` (not retryable) when a smaller request may pass
    */

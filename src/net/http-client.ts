@@ -40,7 +40,7 @@ export interface HttpClientOptions {
   maxConnectionAgeMillis?: number;
   /**
    * An undici `Dispatcher` to use in place of our own connections. It has its own way with TLS, proxies and sockets, and
-   * is not closed by us.
+   * is not closed by us. Once a request has succeeded, its body may be written over: one that keeps bodies must copy them.
    * @default none
    */
   dispatcher?: Dispatcher;
