@@ -12,6 +12,7 @@ import { sumColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
+import { validDiskQueueOptions } from './disk-queue/options.ts';
 import { type DiskQueue, type DiskQueueOptions, diskQueue } from './disk-queue.ts';
 import { answering, deltas, fails, hangs } from './fixtures/answering.ts';
 
@@ -606,7 +607,10 @@ describe('one queue in a folder', () => {
   });
 
   test('files are readable for their owner only', async () => {
-    const q = queue(answering('inner', [hangs]).exporter, { dir: join(dir, 'new') });
+    const q = queue(answering('inner', [fails(down())]).exporter, {
+      dir: join(dir, 'new'),
+      retry: { initialIntervalMillis: 1e9 },
+    });
     await send(q, deltas(1));
     const { folder } = q.stats();
     const modes = [join(dir, 'new'), folder, ...(await readdir(folder)).map((name) => join(folder, name))];
@@ -647,4 +651,11 @@ describe('options', () => {
   test('what is no exporter is refused', () => {
     expect(() => diskQueue({} as PushMetricExporter, { dir })).toThrow('has no method export');
   });
+});
+
+test('docs/reliability.md has every option, and no other', async () => {
+  const page = await readFile(new URL('../../docs/reliability.md', import.meta.url), 'utf8');
+  const table = page.slice(page.indexOf('## Options'), page.indexOf('## Start'));
+  const documented = [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, option]) => option);
+  expect(documented.sort()).toEqual(Object.keys(validDiskQueueOptions({ dir: '/q' })).sort());
 });
