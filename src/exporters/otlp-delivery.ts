@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { report } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
-import type { EncodeRequest } from '../encoding/otlp-request.ts';
+import { type EncodeRequest, REFUSED_POINT_ROOM } from '../encoding/otlp-request.ts';
 import type { PartialSuccess } from '../encoding/otlp-response.ts';
 import { type RetryPolicy, retrying } from '../net/backoff.ts';
 import { withDeadline } from '../net/deadline.ts';
@@ -77,7 +77,8 @@ export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
           const points = next - from;
           try {
             outcome.answered(await send(request.body, points, deadline, signal), points);
-            memory ??= lent ?? (next < end ? Buffer.allocUnsafeSlow(maxRequestBytes) : undefined);
+            memory ??=
+              lent ?? (next < end ? Buffer.allocUnsafeSlow(maxRequestBytes + REFUSED_POINT_ROOM) : undefined);
           } catch (error) {
             const cause = ExportError.from(error);
             if (cause.code !== 'TOO_LARGE' || points === 1) throw cause;
