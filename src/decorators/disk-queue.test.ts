@@ -556,6 +556,19 @@ describe('a disk that does not work', () => {
     );
   });
 
+  test('what is in memory gets to a disk that is back before the queue is shut down', async () => {
+    await writeFile(join(dir, 'q'), '');
+    const q = queue(answering('inner', Array(9).fill(fails(down()))).exporter, {
+      retry: { initialIntervalMillis: 1e9 },
+    });
+    await send(q, deltas(1));
+    await rm(join(dir, 'q'));
+    await q.shutdown();
+    const { exporter, exports } = answering('next');
+    await queue(exporter).forceFlush();
+    expect(exports).toEqual([[1]]);
+  });
+
   test('a folder that vanishes: what was in it is counted, and new batches are on disk again', async () => {
     const { exporter, exports } = answering('inner', [fails(down())]);
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
@@ -596,6 +609,25 @@ describe('one queue in a folder', () => {
     expect(await send(second, deltas(2))).toEqual(SUCCESS);
     await second.forceFlush();
     expect(exports).toEqual([[2]]);
+  });
+
+  test('one that another process has taken over stops, leaves it what is there, and counts nothing as lost', async () => {
+    const { exporter, exports } = answering('inner', [fails(down())]);
+    const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
+    await send(q, deltas(1));
+    await send(q, deltas(2));
+    await vi.waitFor(() => expect(exports).toHaveLength(1));
+    const lock = join(dir, 'q', 'lock');
+    const text = await readFile(lock, 'utf8');
+    await rm(lock);
+    await writeFile(lock, text);
+    expect(await send(q, deltas(3))).toMatchObject({ error: { code: 'IO', retryable: true } });
+    await q.forceFlush().catch(() => {});
+    expect(exports).toEqual([[1]]);
+    expect(await files('.queue')).toHaveLength(1);
+    expect(Object.values(q.stats().droppedPoints)).toEqual([0, 0, 0, 0, 0]);
+    await q.shutdown();
+    expect(await readFile(lock, 'utf8')).toBe(text);
   });
 
   test('exporters of different names have different folders', async () => {

@@ -130,7 +130,7 @@ export class Drain {
     const attempt = ++this.#attempts;
     const fate = this.#store.fateOf(stored);
     if (fate !== 'wanted') {
-      losses.add(fate, 1, batch.pointCount);
+      if (fate !== 'elsewhere') losses.add(fate, 1, batch.pointCount);
       return undefined;
     }
     try {

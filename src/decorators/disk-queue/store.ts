@@ -46,6 +46,7 @@ export class BatchStore {
   readonly #clock: AgeClock;
   readonly #closing = new AbortController();
   #turn: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
   #lock: QueueLock | undefined;
   #progress: Progress | undefined;
@@ -120,16 +121,20 @@ export class BatchStore {
   oldest(): Promise<StoredBatch | undefined> {
     return this.#inTurn(async () => {
       // What is in memory is delivered also while the disk is away; whoever accepts the next batch looks for it again.
-      await this.#onDisk('what may be there from earlier is not delivered', () => this.#open());
+      await this.#onDisk('what may be there from earlier is not delivered', () => this.#openOwn());
       const stored = (await this.#oldestOnDisk()) ?? this.#oldestInMemory();
       this.#out = stored && { sequence: stored.sequence, points: stored.batch.pointCount };
       return stored;
     });
   }
 
-  /** Whether a batch given out is still to be delivered, or was dropped meanwhile, or has become too old. */
-  fateOf({ sequence, acceptedAt }: StoredBatch): 'wanted' | 'age' | 'size' {
+  /**
+   * Whether a batch given out is still to be delivered, or was dropped meanwhile, or has become too old; or another queue has the
+   * folder now, and delivers it.
+   */
+  fateOf({ sequence, acceptedAt }: StoredBatch): 'wanted' | 'age' | 'size' | 'elsewhere' {
     if (this.#clock.isTooOld(acceptedAt)) return 'age';
+    if (this.#lock === undefined && this.#memory.length === 0) return 'elsewhere';
     const firstOnDisk = this.#segments.find(({ batches }) => batches > 0)?.first ?? Infinity;
     const isThere = sequence >= firstOnDisk || this.#memory.some((other) => other.sequence === sequence);
     return isThere ? 'wanted' : 'size';
@@ -175,7 +180,7 @@ export class BatchStore {
    */
   close(): Promise<{ batches: number; points: number }> {
     return this.#inTurn(async () => {
-      if (this.#memory.length > 0) await this.#onDisk('they are lost', () => this.#memoryToDisk());
+      if (this.#memory.length > 0) await this.#toDiskAtLast();
       this.losses.add('memory', this.#memory.length, this.memoryPoints);
       this.#memory = [];
       const { left } = this;
@@ -184,8 +189,18 @@ export class BatchStore {
         for (const { path } of this.#segments) await rm(path, { force: true }).catch(() => {});
       }
       await this.#leave();
+      this.#isClosed = true;
       return left;
     });
+  }
+
+  async #toDiskAtLast(): Promise<void> {
+    try {
+      await this.#open();
+      await this.#memoryToDisk();
+    } catch (error) {
+      report('error', `disk-queue:close:${this.folder}`, fileError(this.folder, error).message);
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -195,7 +210,7 @@ export class BatchStore {
   }
 
   async #open(): Promise<void> {
-    if (this.#lock !== undefined || this.#closing.signal.aborted) return;
+    if (this.#lock !== undefined || this.#isClosed) return;
     await mkdir(this.folder, { recursive: true, mode: 0o700 });
     const lock = await QueueLock.acquire(this.folder, this.#closing.signal);
     try {
@@ -208,6 +223,12 @@ export class BatchStore {
       await lock.release();
       throw error;
     }
+  }
+
+  /** Looks first whether the folder is still there, and ours. */
+  async #openOwn(): Promise<void> {
+    if (this.#lock !== undefined && !(await this.#lock.isHeld())) await this.#comeBack();
+    await this.#open();
   }
 
   async #find(): Promise<void> {
@@ -248,8 +269,7 @@ export class BatchStore {
   async #accept(pending: StoredBatch, signal: AbortSignal): Promise<void> {
     const points = pending.batch.pointCount;
     try {
-      if (this.#lock !== undefined && !(await this.#lock.isHeld())) await this.#comeBack();
-      await this.#open();
+      await this.#openOwn();
       await this.#memoryToDisk();
       await this.#append({ ...pending, sequence: this.#lastSequence + 1 }, signal);
     } catch (error) {
@@ -453,11 +473,13 @@ export class BatchStore {
   async #done(sequence: number): Promise<void> {
     if (this.#out?.sequence === sequence) this.#out = undefined;
     if (this.#newest?.sequence === sequence) this.#newest = undefined;
-    if (this.#rest !== undefined && this.#rest.sequence <= sequence) this.#rest = undefined;
+    const hadRest = this.#rest !== undefined && this.#rest.sequence <= sequence;
+    if (hadRest) this.#rest = undefined;
     this.#doneSequence = Math.max(this.#doneSequence, sequence);
     if (this.#memory[0]?.sequence === sequence) this.#memory.shift();
     await this.#onDisk('after a crash some batches will be delivered again', async () => {
       await this.#progress?.write(this.#doneSequence);
+      if (hadRest) await rm(join(this.folder, 'rest'), { force: true });
       await this.#forget(sequence);
     });
   }
