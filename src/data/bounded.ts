@@ -8,6 +8,8 @@ export const MAX_TIMER_MILLIS = 2 ** 31 - 1;
  * Runs `work` until it ends, `timeoutMillis` have passed, or `outer` aborts; the signal it gets tells it so.
  *
  * @param timeoutMillis 0 or Infinity for no limit
+ * @param options.graceMillis how long `work` may take to answer once its signal has aborted; its answer counts then. Default
+ *   0: nobody waits for it.
  * @param options.keepsAlive whether the process waits for `work`. Default false: a hanging peer must not keep
  *   a process alive that has nothing else to do. True where the application itself waits.
  */
@@ -16,20 +18,24 @@ export async function bounded<T>(
   timeoutMillis: number,
   work: (signal: AbortSignal) => Promise<T>,
   outer?: AbortSignal,
-  options: { keepsAlive?: boolean } = {},
+  options: { keepsAlive?: boolean; graceMillis?: number } = {},
 ): Promise<T> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
+  let grace: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
   try {
     return await new Promise<T>((resolve, reject) => {
       const give = (error: ExportError) => {
         controller.abort(error);
-        reject(error);
+        if (!options.graceMillis) return reject(error);
+        grace ??= setTimeout(reject, options.graceMillis, error);
+        if (!options.keepsAlive) grace.unref();
       };
-      onAbort = () =>
-        give(new ExportError('ABORTED', `${what} was aborted`, { retryable: true, cause: outer?.reason }));
-      if (outer?.aborted) return onAbort();
+      const aborted = () =>
+        new ExportError('ABORTED', `${what} was aborted`, { retryable: true, cause: outer?.reason });
+      if (outer?.aborted) return reject(aborted());
+      onAbort = () => give(aborted());
       outer?.addEventListener('abort', onAbort, { once: true });
       const isLimited = timeoutMillis > 0 && timeoutMillis <= MAX_TIMER_MILLIS;
       if (isLimited || options.keepsAlive) {
@@ -47,6 +53,7 @@ export async function bounded<T>(
     });
   } finally {
     clearTimeout(timer);
+    clearTimeout(grace);
     if (onAbort) outer?.removeEventListener('abort', onAbort);
   }
 }

@@ -78,6 +78,37 @@ describe('createExporter', () => {
     expect((await send(controller.signal)).error).toMatchObject({ code: 'ABORTED' });
   });
 
+  test('one that was told to stop may say in its grace what it still owes', async () => {
+    const { send } = setUp({
+      graceMillis: 100,
+      export: (_, { signal }) =>
+        new Promise((_, reject) => {
+          const owing = new ExportError('ABORTED', 'half of it', { retryable: true, undelivered: batch });
+          signal.addEventListener('abort', () => setTimeout(reject, 99, owing));
+        }),
+    });
+    const controller = new AbortController();
+    const result = send(controller.signal);
+    await vi.advanceTimersByTimeAsync(0);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(99);
+    expect((await result).error).toMatchObject({ message: '[ABORTED] half of it', undelivered: batch });
+  });
+
+  test.each(['abort', 'timeout'])('one that goes on beyond its grace has failed: %s', async (by) => {
+    const { send } = setUp({ timeoutMillis: 1_000, graceMillis: 100, export: () => new Promise(() => {}) });
+    const controller = new AbortController();
+    const ended = vi.fn();
+    void send(controller.signal).then(({ error }) => ended((error as ExportError).code));
+    await vi.advanceTimersByTimeAsync(by === 'timeout' ? 1_000 : 0);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(99);
+    expect(ended).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(ended).toHaveBeenCalledExactlyOnceWith(by === 'timeout' ? 'TIMEOUT' : 'ABORTED');
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   test('a callback that throws is reported and breaks nothing', async () => {
     const { exporter } = setUp({});
     exporter.export(batch, () => {

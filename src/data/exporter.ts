@@ -60,7 +60,8 @@ export interface ExporterDefinition {
   componentType?: string;
   /**
    * Delivers one batch. Reject (best with an {@link ExportError}) when it was not delivered. The batch is
-   * immutable and may be kept. Stop when `signal` aborts: the export has then already been reported as failed.
+   * immutable and may be kept. Stop when `signal` aborts: unless there is a `graceMillis`, the export has then already been
+   * reported as failed.
    *
    * Resolve with an {@link ExportError} that has `rejectedDataPoints` where the receiver took the batch but for some points:
    * OTLP calls that a success, and the provider's metrics about itself tell the two apart. Any other value means nothing.
@@ -77,6 +78,12 @@ export interface ExporterDefinition {
    * 0 or Infinity for no limit. Default 30000, the export timeout of OpenTelemetry's periodic reader.
    */
   timeoutMillis?: number;
+  /**
+   * Milliseconds that `export` has, once its `signal` aborted, to say itself how it ended. For exporters that deliver a
+   * batch in parts: the caller then learns which points are still `undelivered`, and does not send the others again.
+   * Default 0: such an export is reported as failed at once, with all its points.
+   */
+  graceMillis?: number;
 }
 
 /**
@@ -85,7 +92,7 @@ export interface ExporterDefinition {
  * once, exports after it fail with `SHUTDOWN`.
  */
 export function createExporter(definition: ExporterDefinition): PushMetricExporter {
-  const { name, timeoutMillis = 30_000 } = definition;
+  const { name, timeoutMillis = 30_000, graceMillis } = definition;
   const inFlight = new Set<Promise<void>>();
   let shutdownResult: Promise<void> | undefined;
 
@@ -97,6 +104,7 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
         timeoutMillis,
         (bound) => definition.export(toBatch(metrics), { signal: bound }),
         signal,
+        { graceMillis },
       );
       return { code: ExportResultCode.SUCCESS, ...(refusal instanceof Error && { error: refusal }) };
     } catch (error) {
