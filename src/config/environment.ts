@@ -42,9 +42,12 @@ export function warnOf(variable: string, message: string): void {
   report('warn', `environment:${variable}`, message);
 }
 
-/** A URL that is wrong elsewhere may hold a password. */
+/** What is wrong as a URL may hold a password or a key all the same, and so may what should have been the path of a file. */
 function withoutCredentials(text: string): string {
-  return text.replaceAll(/\/\/[^/]*@/g, '//…@');
+  if (text.includes('-----BEGIN')) return 'a text (not shown)';
+  return text
+    .replace(/^"([a-z][a-z0-9+.-]*:\/\/)?.*@/i, (_, scheme = '') => `"${scheme}…@`)
+    .replace(/[?#].*"$/, '?…"');
 }
 
 /** Anything but `true` is false, as prescribed; what is neither is told. */

@@ -291,6 +291,18 @@ describe('proxies', () => {
     expect(otlpGrpcSettings(env).proxy).toEqual(proxy);
   });
 
+  test.each([
+    'http://user:sec/ret@host',
+    'user:secret@collector:4318',
+    'htp://collector/v1?key=secret',
+    'http://collector:port/#secret',
+    '-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----',
+  ])('[7.11] a wrong value is told without what may be secret in it: %j', (value) => {
+    otlpHttpSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: value, OTEL_EXPORTER_OTLP_CLIENT_KEY: value });
+    expect(logs.filter((log) => /ENDPOINT is|CLIENT_KEY is/.test(log))).toHaveLength(2);
+    expect(logs.join()).not.toMatch(/secret|sec\/ret/);
+  });
+
   test('[7.11] one that is no URL is told without showing it', () => {
     expect(otlpHttpSettings({ HTTPS_PROXY: 'user:secret@proxy' }).proxy).toBeUndefined();
     expect(logs).toEqual([expect.stringMatching(/^(?!.*secret).*HTTPS_PROXY/)]);
