@@ -64,6 +64,30 @@ describe('failover', () => {
     expect((await send()).tried).toBe('a');
   });
 
+  test('[7.29] an endpoint that asked for a pause is left alone until it is over', async () => {
+    const { send, state, pass } = endpoints('a', 'b');
+    state.a = down('THROTTLED', { retryAfterMs: 10_000 });
+    expect((await send()).tried).toBe('a,b');
+    // The time to probe it has come, but not that to ask it; then the other fails.
+    pass(5_000);
+    expect((await send()).tried).toBe('b');
+    state.b = down();
+    expect(await send()).toMatchObject({ tried: 'b', error: { code: 'UNAVAILABLE' } });
+    state.a = undefined;
+    pass(5_000);
+    expect((await send()).tried).toBe('a');
+  });
+
+  test('[7.29] where all asked for one, or refuse us, the shortest is waited for', async () => {
+    const { send, state, pass } = endpoints('a', 'b', 'c');
+    state.a = down('THROTTLED', { retryAfterMs: 8_000 });
+    state.b = down('THROTTLED', { retryAfterMs: 6_000 });
+    state.c = new ExportError('UNAUTHENTICATED', 'no');
+    expect((await send()).error).toMatchObject({ retryable: true, retryAfterMs: 6_000 });
+    pass(1_000);
+    expect(await send()).toMatchObject({ tried: 'c', error: { retryable: true, retryAfterMs: 5_000 } });
+  });
+
   test('goes to the next at once, and stays there', async () => {
     const { send, state } = endpoints('a', 'b', 'c');
     state.a = down();

@@ -15,10 +15,14 @@ const OF_THE_REQUEST: ReadonlySet<ExportErrorCode> = new Set([
 /** As long as one attempt may take when the export has no limit: a receiver that never answers must not block the others. */
 const MAX_ATTEMPT_MILLIS = 10_000;
 const MAX_PROBE_FACTOR = 10;
+/** Timers cut off fractions, so that a wait may end this much early. */
+const TIMER_SLACK_MILLIS = 2;
 
 /**
  * Sends to the first endpoint, the primary. When an endpoint fails, the request goes to the next at once, and those after it
  * go straight there; after a while one of them tries the primary first, with real data, and stays there if it succeeds.
+ *
+ * An endpoint that asked for a pause gets it, also where others fail meanwhile.
  *
  * Each attempt gets an equal share of the time left. An attempt that ends without an answer may have been taken all the
  * same; sending it again, here as with one endpoint, may deliver it twice.
@@ -36,10 +40,18 @@ export function failoverTransport(
   let active = primary;
   let probeAt = Infinity;
   let probeDelay = probeIntervalMillis;
+  const pausedUntil = new Map<OtlpTransport, number>();
 
   function candidates(): OtlpTransport[] {
     const first = active !== primary && now() >= probeAt ? [primary!] : [];
     return [...new Set([...first, active, ...transports])];
+  }
+
+  function pauseOf(transport: OtlpTransport): ExportError | undefined {
+    const left = (pausedUntil.get(transport) ?? 0) - now();
+    if (left <= TIMER_SLACK_MILLIS) return undefined;
+    const message = `${transport.name} asked for a pause that goes on for ${Math.ceil(left)} ms`;
+    return new ExportError('THROTTLED', message, { retryable: true, retryAfterMs: left });
   }
 
   function succeeded(transport: OtlpTransport): void {
@@ -52,6 +64,7 @@ export function failoverTransport(
   }
 
   function failed(transport: OtlpTransport, error: ExportError): void {
+    if (error.retryAfterMs !== undefined) pausedUntil.set(transport, now() + error.retryAfterMs);
     if (transport === active) {
       report('warn', `otlp-failover:${transport.name}`, `${error.message}; trying the next endpoint`);
     }
@@ -63,8 +76,9 @@ export function failoverTransport(
 
   async function send(body: Uint8Array, { points, timeoutMillis, signal }: SendOptions) {
     const end = now() + timeoutMillis;
-    const errors: ExportError[] = [];
-    const order = candidates();
+    const all = candidates();
+    const errors = all.flatMap((transport) => pauseOf(transport) ?? []);
+    const order = all.filter((transport) => pauseOf(transport) === undefined);
     for (const [i, transport] of order.entries()) {
       const share = Math.max(0, end - now()) / (order.length - i);
       const limit = share === Infinity ? MAX_ATTEMPT_MILLIS : share;
