@@ -1,7 +1,7 @@
 // Points to an HTTP backend of one's own, as JSON documents. `docs/http-json.md` has the format.
 import type { AggregationTemporalitySelector } from '../data/aggregation-option.ts';
 import { ExportError } from '../data/errors.ts';
-import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
+import type { PushMetricExporter } from '../data/exporter.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { VERSION } from '../data/version.ts';
 import { encodeJsonDocument } from '../encoding/json-document.ts';
@@ -10,7 +10,7 @@ import { type Compression, compressor } from '../net/compression.ts';
 import { HTTP_ADDRESS_FORMAT, httpAddress } from '../net/http-address.ts';
 import { type HttpClientOptions, type HttpResponse, httpClient } from '../net/http-client.ts';
 import { retryAfterMillis } from '../net/retry-after.ts';
-import { otlpDelivery } from './otlp-delivery.ts';
+import { deliveringExporter } from './otlp-exporter.ts';
 import { httpStatusError } from './otlp-http-status.ts';
 import { HEADER_RULES } from './otlp-http-transport.ts';
 import { validOtlpOptions } from './otlp-options.ts';
@@ -55,9 +55,6 @@ const MAX_REQUEST_BYTES = 1_000_000;
 /** Those after which another attempt may succeed. */
 const RETRYABLE: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
-/** The delivery ends in time itself, and knows what is owed; this bounds what should hang all the same. */
-const GRACE_MILLIS = 1_000;
-
 /**
  * Makes an exporter that posts each batch as one or more JSON documents. Success means that the backend answered each with a
  * status from 200 to 299.
@@ -100,32 +97,29 @@ export function httpJson(options: HttpJsonOptions): PushMetricExporter {
     ...(apiKey !== undefined && { 'x-api-key': apiKey }),
   };
 
-  const deliver = otlpDelivery({
-    transport: {
-      name,
-      send: (body, { signal }) =>
-        withHeaders(async (given) => {
-          const response = await client.request(address!, { headers: { ...given, ...own }, body, signal });
-          if (response.status < 200 || response.status > 299) throw statusError(name, response);
-          return undefined;
-        }),
-      shutdown: () => client.close(),
+  return deliveringExporter(
+    {
+      transport: {
+        name,
+        send: (body, { signal }) =>
+          withHeaders(async (given) => {
+            const response = await client.request(address!, { headers: { ...given, ...own }, body, signal });
+            if (response.status < 200 || response.status > 299) throw statusError(name, response);
+            return undefined;
+          }, signal),
+        shutdown: () => client.close(),
+      },
+      encode: encodeJsonDocument,
+      compress: compress?.compress,
+      maxRequestBytes: delivery.maxRequestBytes,
+      timeoutMillis: delivery.timeoutMillis,
+      retry: delivery.retry,
     },
-    encode: encodeJsonDocument,
-    compress: compress?.compress,
-    maxRequestBytes: delivery.maxRequestBytes,
-    timeoutMillis: delivery.timeoutMillis,
-    retry: delivery.retry,
-  });
-
-  return createExporter({
-    name,
-    componentType: 'http_json_metric_exporter',
-    timeoutMillis: delivery.timeoutMillis + GRACE_MILLIS,
-    selectAggregationTemporality: delivery.temporality,
-    export: (batch, { signal }) => deliver(batch, signal),
-    shutdown: () => client.close(),
-  });
+    {
+      componentType: 'http_json_metric_exporter',
+      selectAggregationTemporality: delivery.temporality,
+    },
+  );
 }
 
 const isKey = (value: unknown) => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value);

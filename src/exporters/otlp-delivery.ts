@@ -21,6 +21,8 @@ export interface OtlpDeliveryOptions {
   /** For the whole batch, with all its requests and retries; Infinity for no limit. */
   readonly timeoutMillis: number;
   readonly retry: RetryPolicy;
+  /** Aborts when the exporter is to end: nothing waits for another attempt any more, and each request left has one. */
+  readonly closing?: AbortSignal;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface OtlpDeliveryOptions {
 export type Deliver = (batch: MetricBatch, signal?: AbortSignal) => Promise<ExportError | undefined>;
 
 export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
-  const { transport, encode, compress, maxRequestBytes, timeoutMillis, retry } = options;
+  const { transport, encode, compress, maxRequestBytes, timeoutMillis, retry, closing } = options;
   const { name } = transport;
   /**
    * Of the last request that was sent, for the next: megabytes of garbage each time would make the garbage collector stop the
@@ -45,10 +47,20 @@ export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
   let memory: Buffer<ArrayBuffer> | undefined;
 
   async function send(request: Uint8Array, points: number, deadline: number, signal: AbortSignal) {
-    const body = compress ? await compress(request) : request;
-    const attempt = () =>
-      transport.send(body, { points, timeoutMillis: Math.max(0, deadline - performance.now()), signal });
-    return retrying(attempt, retry, { signal, deadline });
+    const waits = new AbortController();
+    const endWaits = () => waits.abort();
+    for (const end of [signal, closing]) {
+      if (end?.aborted) endWaits();
+      else end?.addEventListener('abort', endWaits, { signal: waits.signal });
+    }
+    try {
+      const body = compress ? await compress(request) : request;
+      const attempt = () =>
+        transport.send(body, { points, timeoutMillis: Math.max(0, deadline - performance.now()), signal });
+      return await retrying(attempt, retry, { signal: waits.signal, deadline });
+    } finally {
+      endWaits();
+    }
   }
 
   async function deliverWithin(batch: MetricBatch, signal: AbortSignal): Promise<ExportError | undefined> {

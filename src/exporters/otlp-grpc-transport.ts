@@ -57,7 +57,7 @@ export function otlpGrpcTransport(
         if (answer.code !== 0) signal.throwIfAborted();
         if (answer.body === undefined) throw exportErrorOf(name, answer);
         return decodePartialSuccess(answer.body, 'protobuf');
-      });
+      }, signal);
     },
     async shutdown() {
       client.close();

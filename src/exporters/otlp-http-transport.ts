@@ -58,7 +58,7 @@ export function otlpHttpTransport(owner: string, options: OtlpHttpTransportOptio
           );
         }
         return partial;
-      });
+      }, signal);
     },
     shutdown: () => client.close(),
   };

@@ -13,6 +13,7 @@ import { type ExportResult, ExportResultCode } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { VERSION } from '../data/version.ts';
+import { retry } from '../decorators/retry.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
 import {
   type HttpAnswer,
@@ -21,6 +22,8 @@ import {
   noAnswer,
   serveHttp,
 } from '../net/fixtures/http-stub.ts';
+import { MeterProvider } from '../sdk/meter-provider.ts';
+import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
 import { type OtlpHttpOptions, otlpHttp } from './otlp-http.ts';
 
 const SOON = { initialIntervalMillis: 1, maxIntervalMillis: 1 };
@@ -445,6 +448,59 @@ describe('without an answer', () => {
     await vi.waitUntil(() => isClosed);
   });
 
+  test('[7.20] what was delivered before an abort is not owed', async () => {
+    const stub = await serveHttp({ answer: (_, index) => (index < 2 ? {} : noAnswer) });
+    const controller = new AbortController();
+    const { send } = exporterOf({ url: stub.url, maxRequestBytes: 5_000 });
+    const result = send(points(200), controller.signal);
+    await vi.waitUntil(() => stub.requests.length === 3);
+    controller.abort();
+    const { error } = await result;
+    expect(error).toMatchObject({ code: 'ABORTED', retryable: true });
+    expect(error!.undelivered!.pointCount).toBe(200 - valuesOf(stub.requests.slice(0, 2)).length);
+  });
+
+  test('[7.20] of a reader that gives up earlier, every delta arrives once', async () => {
+    let isSlow = true;
+    const stub = await serveHttp({ answer: (_, index) => (isSlow && index >= 2 ? noAnswer : {}) });
+    const exporter = otlpHttp({ url: stub.url, maxRequestBytes: 5_000, temporality: 'delta' });
+    // Decorators pass on what the exporter says of what it owes.
+    const reader = new PeriodicExportingMetricReader({ exporter: retry(exporter), exportTimeoutMillis: 200 });
+    const provider = new MeterProvider({ readers: [reader], selfMetrics: false });
+    const orders = provider.getMeter('shop').createCounter('orders');
+    for (let id = 0; id < 200; id++) orders.add(id, { id, pad: 'x'.repeat(80) });
+    await expect(provider.forceFlush()).rejects.toMatchObject({ code: 'TIMEOUT' });
+    isSlow = false;
+    const [unanswered] = stub.requests.slice(2);
+    await provider.shutdown();
+    const values = valuesOf(stub.requests.filter((request) => request !== unanswered));
+    expect(values.sort((a, b) => Number(a) - Number(b))).toEqual(Array.from({ length: 200 }, (_, id) => id));
+  });
+
+  test('[7.10] headers that never come cost the timeout, and nothing that was delivered is owed', async () => {
+    const stub = await serveHttp();
+    let asked = 0;
+    const { error } = await exporterOf({
+      url: stub.url,
+      maxRequestBytes: 5_000,
+      timeoutMillis: 200,
+      headers: () => (++asked < 2 ? {} : new Promise<never>(() => {})),
+    }).send(points(200));
+    expect(error).toMatchObject({ code: 'TIMEOUT', retryable: true });
+    expect(error!.undelivered!.pointCount).toBe(200 - valuesOf(stub.requests).length);
+  });
+
+  test.each([
+    [200, undefined],
+    [400, 'REJECTED'],
+  ])('[7.15] a status of %i counts, also when the body never ends', async (status, code) => {
+    const stub = await serveHttp({
+      answer: () => (response) => void response.writeHead(status).write('x'),
+    });
+    const { error } = await exporterOf({ url: stub.url, timeoutMillis: 200 }).send();
+    expect(error?.code).toBe(code);
+  });
+
   test('a server of another protocol is told apart', async () => {
     const server = createServer((socket) => void socket.end('SSH-2.0-OpenSSH\r\n')).listen(0, '127.0.0.1');
     onTestFinished(() => void server.close());
@@ -595,6 +651,22 @@ describe('the exporter', () => {
     await exporter.shutdown();
     expect((await send()).error!.code).toBe('SHUTDOWN');
     expect(stub.requests).toEqual([]);
+  });
+
+  test('[12.36] shutdown ends the wait between attempts, and says what is owed', async () => {
+    const stub = await serveHttp({ answer: () => ({ status: 503, headers: { 'retry-after': '60' } }) });
+    const { exporter, send } = exporterOf({
+      url: stub.url,
+      timeoutMillis: 0,
+      retry: { maxElapsedTimeMillis: 0 },
+    });
+    const result = send();
+    await vi.waitUntil(() => stub.requests.length === 1);
+    // The answer is on its way.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await exporter.shutdown();
+    expect((await result).error).toMatchObject({ code: 'THROTTLED', retryable: true });
+    expect(stub.requests).toHaveLength(1);
   });
 
   test('[7.34] waits in shutdown for what is on its way', async () => {

@@ -149,7 +149,7 @@ function openGroup(owner: string, options: PushOptions) {
         const all = { ...given, ...request.headers, ...own };
         const response = await client.request(address, { ...request, headers: all, signal });
         if (!isSuccess(response)) throw answerError(name, response);
-      });
+      }, signal);
     await retrying(attempt, limits.retry, { signal, deadline });
   }
 

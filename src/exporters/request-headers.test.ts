@@ -9,8 +9,10 @@ const RULES: HeaderRules = {
   isValue: (value) => /^[\x20-\x7e]*$/.test(value),
   valueFormat: 'ASCII text',
 };
+/** Nobody gives up. */
+const NEVER = new AbortController().signal;
 const sent = (options: Parameters<typeof requestHeaders>[1]) =>
-  requestHeaders('otlp', options, RULES)(async (headers) => headers);
+  requestHeaders('otlp', options, RULES)(async (headers) => headers, NEVER);
 const refused = new ExportError('UNAUTHENTICATED', 'expired');
 
 const logs = captureLogs();
@@ -22,16 +24,26 @@ describe('headers of requests', () => {
 
   test('[7.09] those of the protocol stay the protocol’s, with one message', async () => {
     const withHeaders = requestHeaders('otlp', { headers: () => ({ 'Content-Type': 'x', a: 'b' }) }, RULES);
-    expect(await withHeaders(async (headers) => headers)).toEqual({ a: 'b' });
-    await withHeaders(async () => {});
+    expect(await withHeaders(async (headers) => headers, NEVER)).toEqual({ a: 'b' });
+    await withHeaders(async () => {}, NEVER);
     expect(logs).toEqual([expect.stringContaining('content-type')]);
   });
 
   test('[7.10] a function is asked for each request', async () => {
     let asked = 0;
     const withHeaders = requestHeaders('otlp', { headers: async () => ({ n: String(++asked) }) }, RULES);
-    expect(await withHeaders(async (headers) => headers)).toEqual({ n: '1' });
-    expect(await withHeaders(async (headers) => headers)).toEqual({ n: '2' });
+    expect(await withHeaders(async (headers) => headers, NEVER)).toEqual({ n: '1' });
+    expect(await withHeaders(async (headers) => headers, NEVER)).toEqual({ n: '2' });
+  });
+
+  test('[7.10] a function that never answers is waited for until the attempt is given up', async () => {
+    const controller = new AbortController();
+    const headers = () => new Promise<never>(() => {});
+    const attempt = vi.fn(async () => {});
+    const result = requestHeaders('otlp', { headers }, RULES)(attempt, controller.signal);
+    controller.abort(new ExportError('TIMEOUT', 'too late', { retryable: true }));
+    await expect(result).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(attempt).not.toHaveBeenCalled();
   });
 
   test('a bearer token, fixed or asked for, becomes the header authorization', async () => {
@@ -48,19 +60,21 @@ describe('headers of requests', () => {
     const attempt = vi.fn(async (headers: Record<string, string>) => {
       if (headers.authorization !== 'Bearer new') throw refused;
     });
-    await withHeaders(attempt);
+    await withHeaders(attempt, NEVER);
     expect(attempt).toHaveBeenCalledTimes(2);
     attempt.mockClear();
-    await expect(requestHeaders('otlp', { bearerToken: () => 'old' }, RULES)(attempt)).rejects.toBe(refused);
+    await expect(requestHeaders('otlp', { bearerToken: () => 'old' }, RULES)(attempt, NEVER)).rejects.toBe(
+      refused,
+    );
     expect(attempt).toHaveBeenCalledTimes(2);
   });
 
   test('fixed credentials are not tried twice, nor other failures', async () => {
     const attempt = vi.fn(async () => Promise.reject(refused));
-    await expect(requestHeaders('otlp', { bearerToken: 'x' }, RULES)(attempt)).rejects.toBe(refused);
+    await expect(requestHeaders('otlp', { bearerToken: 'x' }, RULES)(attempt, NEVER)).rejects.toBe(refused);
     const down = new ExportError('UNAVAILABLE', 'down');
     const failing = vi.fn(async () => Promise.reject(down));
-    await expect(requestHeaders('otlp', { headers: () => ({}) }, RULES)(failing)).rejects.toBe(down);
+    await expect(requestHeaders('otlp', { headers: () => ({}) }, RULES)(failing, NEVER)).rejects.toBe(down);
     expect([attempt.mock.calls.length, failing.mock.calls.length]).toEqual([1, 1]);
   });
 

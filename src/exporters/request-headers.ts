@@ -2,6 +2,7 @@
 import { report, textOf } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import { optionChecks } from '../data/option-checks.ts';
+import { unlessAborted } from '../net/deadline.ts';
 
 export type Headers = Record<string, string>;
 
@@ -21,8 +22,8 @@ export interface HeaderRules {
   readonly valueFormat: string;
 }
 
-/** Runs one attempt with the headers of that moment, in lower case. */
-export type WithHeaders = <T>(attempt: (headers: Headers) => Promise<T>) => Promise<T>;
+/** Runs one attempt with the headers of that moment, in lower case. Functions that give them are not waited for once `signal` aborts. */
+export type WithHeaders = <T>(attempt: (headers: Headers) => Promise<T>, signal: AbortSignal) => Promise<T>;
 
 /**
  * When a function gave the headers and the attempt fails as `UNAUTHENTICATED`, the function is asked once more and
@@ -80,14 +81,14 @@ export function requestHeaders(
     }
   }
 
-  return async (attempt) => {
-    const given = await now();
+  return async (attempt, signal) => {
+    const given = await unlessAborted(now(), signal);
     try {
       return await attempt(given);
     } catch (error) {
       if (isFixed || ExportError.from(error).code !== 'UNAUTHENTICATED') throw error;
     }
-    return attempt(await now());
+    return attempt(await unlessAborted(now(), signal));
   };
 }
 

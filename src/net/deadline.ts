@@ -2,6 +2,22 @@
 import { MAX_TIMER_MILLIS } from '../data/bounded.ts';
 import { ExportError } from '../data/errors.ts';
 
+/** What `work` settles with, unless `signal` aborts first: for work that nobody can tell to stop. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort: (() => void) | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      onAbort = () => reject(signal.reason);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+      // Also when it is too late: a rejection must not be left unhandled.
+      work.then(resolve, reject);
+    });
+  } finally {
+    signal.removeEventListener('abort', onAbort!);
+  }
+}
+
 /**
  * Aborts the signal given to `work` after so many milliseconds, or when `outer` aborts, and waits for what `work` makes of
  * it: unlike `bounded` of `data`, so that work which knows what it has delivered can say so. The timer does not keep the

@@ -207,7 +207,8 @@ async function bodyOf(shown: string, body: Readable, headers: HttpResponse['head
     return Buffer.concat(chunks, length);
   } catch (error) {
     body.destroy();
-    if (error instanceof ExportError) throw error;
+    // What a signal aborts with is an ExportError too, and as little a reason to doubt the status.
+    if (length > MAX_RESPONSE_BYTES) throw error;
     return Buffer.alloc(0);
   }
 }
