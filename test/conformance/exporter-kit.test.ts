@@ -1,13 +1,10 @@
 // The kit over every exporter and every decorator.
 import nodeConsole from 'node:console';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { afterAll, beforeEach, describe, onTestFinished, vi } from 'vitest';
+import { afterAll, beforeEach, describe, vi } from 'vitest';
 import { createExporter, type PushMetricExporter } from '../../src/data/exporter.ts';
 import { AggregationTemporality } from '../../src/data/metric-data.ts';
 import { fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
@@ -15,7 +12,12 @@ import { ConsoleMetricExporter } from '../../src/exporters/console.ts';
 import { httpJson } from '../../src/exporters/http-json.ts';
 import { InMemoryMetricExporter } from '../../src/exporters/in-memory.ts';
 import { jsonFile } from '../../src/exporters/json-file.ts';
+import { otlpFile } from '../../src/exporters/otlp-file.ts';
+import { otlpGrpc } from '../../src/exporters/otlp-grpc.ts';
+import { otlpHttp } from '../../src/exporters/otlp-http.ts';
 import { stdout } from '../../src/exporters/stdout.ts';
+import { serveStub } from '../../src/net/fixtures/grpc-stub.ts';
+import { serveHttp } from '../../src/net/fixtures/http-stub.ts';
 import { captureLogs } from '../support/collected.ts';
 import { decoratorContract, exporterContract } from './exporter-kit.ts';
 
@@ -36,13 +38,18 @@ describe('exporters', () => {
   const nowhere = () => new Writable({ write: (_, __, done) => done() });
   exporterContract('stdout', () => stdout({ stream: nowhere() }));
   exporterContract('stdout, pretty', () => stdout({ stream: nowhere(), pretty: true }));
-  exporterContract('httpJson', async () => {
-    const server = createServer((request, response) => void request.resume().on('end', () => response.end()));
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => void server.close());
-    return httpJson({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` });
-  });
+  exporterContract('httpJson', async () => httpJson({ url: (await serveHttp()).url }));
+  exporterContract('otlpHttp', async () => otlpHttp({ url: (await serveHttp()).url }));
+  exporterContract('otlpHttp, failing over', async () =>
+    otlpHttp({
+      endpoints: [{ url: 'http://127.0.0.1:1' }, { url: (await serveHttp()).url }],
+      encoding: 'json',
+      compression: 'gzip',
+    }),
+  );
+  exporterContract('otlpGrpc', async () => otlpGrpc({ url: `http://127.0.0.1:${(await serveStub()).port}` }));
+  exporterContract('otlpFile', () => otlpFile({ path: join(folder, `${files++}.jsonl`) }));
+  exporterContract('otlpFile, to a stream', () => otlpFile({ stream: nowhere() }));
   exporterContract('jsonFile', () => jsonFile({ path: join(folder, `${files++}.jsonl`) }));
 });
 
