@@ -1,105 +1,61 @@
 // The batches of a queue, in order: on disk, and in memory behind them while the disk cannot be written.
 //
 // Everything runs in turns, one thing after the other, so that accepting, reading back and dropping never meet.
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { report } from '../../data/diagnostics.ts';
-import { ExportError } from '../../data/errors.ts';
+import type { ExportError } from '../../data/errors.ts';
 import { errnoOf, fileError } from '../../data/file-error.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
-import { encodeBatchRecord } from '../../encoding/batch-record.ts';
-import { decodeBatchRecord, RecordError } from '../../encoding/batch-record-decoder.ts';
-import { inSlices } from '../../net/time-slice.ts';
 import { AgeClock } from './age-clock.ts';
-import { compacted } from './compacted.ts';
-import { QueueLock } from './lock.ts';
+import { DiskBatches, type StoredBatch } from './disk-batches.ts';
 import { Losses } from './losses.ts';
 import type { ValidDiskQueueOptions } from './options.ts';
-import { Progress } from './progress.ts';
-import { foundSegment, isSegmentName, newSegment, type Segment } from './segment.ts';
-import { FRAME_HEAD_BYTES, SEGMENT_HEAD_BYTES } from './segment-format.ts';
-import { type Frame, SegmentReader } from './segment-reader.ts';
-import { type EncodedRecord, gathered, SegmentWriter } from './segment-writer.ts';
-import { Superseding } from './superseded.ts';
+import { survived } from './survived.ts';
 
-export interface StoredBatch {
-  /** Its number; rises from batch to batch. */
-  sequence: number;
-  acceptedAt: number;
-  batch: MetricBatch;
-}
-
-/** So that dropping the oldest drops little, and many small files are not made either. */
-const SEGMENTS = 16;
-const MAX_SEGMENT_BYTES = 16 * 1024 * 1024;
-/** A file that is delivered is removed at once from this size on, also while it is written to. */
-const WORTH_REMOVING_BYTES = 1024 * 1024;
-
-/** Half of what is usual: the exporter may have its own slices in the same turns of the event loop. */
-const SLICES = { budgetMillis: 1 };
+export type { StoredBatch } from './disk-batches.ts';
 
 export class BatchStore {
   readonly folder: string;
   readonly losses: Losses;
-  readonly #options: ValidDiskQueueOptions;
+  readonly #maxMemoryPoints: number;
   readonly #clock: AgeClock;
-  readonly #closing = new AbortController();
-  #turn: Promise<unknown> = Promise.resolve();
-  #isClosed = false;
-
-  #lock: QueueLock | undefined;
-  #progress: Progress | undefined;
-  /** Oldest first; the last one is written to while there is a writer. */
-  #segments: Segment[] = [];
-  #writer: SegmentWriter | undefined;
-  #reader: SegmentReader | undefined;
-  /** Batches that are not on disk, behind those that are. */
+  readonly #disk: DiskBatches;
+  /** Oldest first. */
   #memory: StoredBatch[] = [];
-  /** What is left of the oldest batch, on disk as well. */
-  #rest: StoredBatch | undefined;
-  /** The newest batch while it is also the oldest, so that it need not be read back. */
-  #newest: StoredBatch | undefined;
-  /** Given out by `oldest` and not yet done. */
-  #out: { sequence: number; points: number } | undefined;
-  /** Of the frame read last. */
-  #framePoints = 0;
-  #lastSequence = 0;
-  #doneSequence = 0;
-  supersededPoints = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #closing = new AbortController();
 
   constructor(folder: string, options: ValidDiskQueueOptions) {
     this.folder = folder;
     this.losses = new Losses(folder);
-    this.#options = options;
+    this.#maxMemoryPoints = options.maxMemoryPoints;
     this.#clock = new AgeClock(options.maxAgeMillis);
+    this.#disk = new DiskBatches(folder, options, this.#clock, this.losses);
   }
 
   get lastSequence(): number {
-    return this.#lastSequence;
+    return this.#disk.lastSequence;
   }
 
   get isOnDisk(): boolean {
-    return this.#lock !== undefined && this.#memory.length === 0;
+    return this.#disk.isOpen && this.#memory.length === 0;
   }
 
   get memoryPoints(): number {
     return this.#memory.reduce((sum, { batch }) => sum + batch.pointCount, 0);
   }
 
+  get supersededPoints(): number {
+    return this.#disk.supersededPoints;
+  }
+
   get left(): { batches: number; points: number; bytes: number } {
-    const left = { batches: this.#memory.length, points: this.memoryPoints, bytes: 0 };
-    for (const { batches, points, bytes } of this.#segments) {
-      left.batches += batches;
-      left.points += points;
-      left.bytes += bytes;
-    }
-    return left;
+    const { batches, points, bytes } = this.#disk.left;
+    return { batches: batches + this.#memory.length, points: points + this.memoryPoints, bytes };
   }
 
   /** Reads what an earlier process left, if that is not done yet. */
   open(): Promise<void> {
-    return this.#inTurn(() => this.#open());
+    return this.#inTurn(() => this.#disk.open(this.#closing.signal));
   }
 
   /**
@@ -121,10 +77,9 @@ export class BatchStore {
   oldest(): Promise<StoredBatch | undefined> {
     return this.#inTurn(async () => {
       // What is in memory is delivered also while the disk is away; whoever accepts the next batch looks for it again.
-      await this.#onDisk('what may be there from earlier is not delivered', () => this.#openOwn());
-      const stored = (await this.#oldestOnDisk()) ?? this.#oldestInMemory();
-      this.#out = stored && { sequence: stored.sequence, points: stored.batch.pointCount };
-      return stored;
+      const harm = 'what may be there from earlier is not delivered';
+      await survived(this.folder, harm, () => this.#disk.open(this.#closing.signal));
+      return (await this.#disk.oldest()) ?? this.#oldestInMemory();
     });
   }
 
@@ -134,37 +89,24 @@ export class BatchStore {
    */
   fateOf({ sequence, acceptedAt }: StoredBatch): 'wanted' | 'age' | 'size' | 'elsewhere' {
     if (this.#clock.isTooOld(acceptedAt)) return 'age';
-    if (this.#lock === undefined && this.#memory.length === 0) return 'elsewhere';
-    const firstOnDisk = this.#segments.find(({ batches }) => batches > 0)?.first ?? Infinity;
-    const isThere = sequence >= firstOnDisk || this.#memory.some((other) => other.sequence === sequence);
-    return isThere ? 'wanted' : 'size';
+    if (this.#disk.has(sequence) || this.#inMemory(sequence) !== undefined) return 'wanted';
+    return this.#disk.isOpen ? 'size' : 'elsewhere';
   }
 
   /** Nothing of the batch is to be delivered any more. */
   done(sequence: number): Promise<void> {
-    return this.#inTurn(() => this.#done(sequence));
+    return this.#inTurn(async () => {
+      if (this.#memory[0]?.sequence === sequence) this.#memory.shift();
+      await this.#disk.done(sequence);
+    });
   }
 
   /** Only this is left of the batch given out last, also after a crash. */
   keepRest(stored: StoredBatch, rest: MetricBatch): Promise<void> {
     return this.#inTurn(async () => {
-      const inMemory = this.#memory.find(({ sequence }) => sequence === stored.sequence);
-      if (inMemory !== undefined) {
-        inMemory.batch = rest;
-        return;
-      }
-      if (this.#out?.sequence === stored.sequence) this.#out.points = rest.pointCount;
-      this.#rest = { ...stored, batch: rest };
-      await this.#onDisk('what is left of a batch is kept in memory', async () => {
-        const path = join(this.folder, `rest-${randomUUID()}.tmp`);
-        const writer = await SegmentWriter.create(path);
-        try {
-          await writer.append(frameOf(this.#rest!), await encoded(rest));
-        } finally {
-          await writer.close();
-        }
-        await rename(path, join(this.folder, 'rest'));
-      });
+      const inMemory = this.#inMemory(stored.sequence);
+      if (inMemory !== undefined) inMemory.batch = rest;
+      else await this.#disk.keepRest(stored, rest);
     });
   }
 
@@ -180,27 +122,17 @@ export class BatchStore {
    */
   close(): Promise<{ batches: number; points: number }> {
     return this.#inTurn(async () => {
-      if (this.#memory.length > 0) await this.#toDiskAtLast();
+      if (this.#memory.length > 0) {
+        await this.#memoryToDisk().catch((error) => {
+          report('error', `disk-queue:close:${this.folder}`, fileError(this.folder, error).message);
+        });
+      }
       this.losses.add('memory', this.#memory.length, this.memoryPoints);
       this.#memory = [];
-      const { left } = this;
-      if (left.batches === 0) {
-        await this.#closeFiles();
-        for (const { path } of this.#segments) await rm(path, { force: true }).catch(() => {});
-      }
-      await this.#leave();
-      this.#isClosed = true;
+      const { left } = this.#disk;
+      await this.#disk.close();
       return left;
     });
-  }
-
-  async #toDiskAtLast(): Promise<void> {
-    try {
-      await this.#open();
-      await this.#memoryToDisk();
-    } catch (error) {
-      report('error', `disk-queue:close:${this.folder}`, fileError(this.folder, error).message);
-    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -209,256 +141,41 @@ export class BatchStore {
     return turn;
   }
 
-  async #open(): Promise<void> {
-    if (this.#lock !== undefined || this.#isClosed) return;
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
-    const lock = await QueueLock.acquire(this.folder, this.#closing.signal);
-    try {
-      this.#progress = await Progress.open(this.folder);
-      this.#doneSequence = Math.max(this.#doneSequence, this.#progress.sequence);
-      await this.#find();
-      this.#lock = lock;
-    } catch (error) {
-      await this.#leave();
-      await lock.release();
-      throw error;
-    }
-  }
-
-  /** Looks first whether the folder is still there, and ours. */
-  async #openOwn(): Promise<void> {
-    if (this.#lock !== undefined && !(await this.#lock.isHeld())) await this.#comeBack();
-    await this.#open();
-  }
-
-  async #find(): Promise<void> {
-    const names = (await readdir(this.folder)).sort();
-    for (const name of names.filter((name) => name.endsWith('.tmp'))) await rm(join(this.folder, name));
-    const segmentNames = names.filter(isSegmentName);
-    this.#segments = [];
-    let after = this.#doneSequence;
-    for (const [i, name] of segmentNames.entries()) {
-      const isLast = i === segmentNames.length - 1;
-      const segment = await foundSegment(join(this.folder, name), after, isLast);
-      if (segment === undefined) continue;
-      this.#segments.push(segment);
-      after = segment.last;
-    }
-    this.#lastSequence = Math.max(this.#lastSequence, after);
-    this.#rest = await this.#foundRest();
-  }
-
-  async #foundRest(): Promise<StoredBatch | undefined> {
-    const path = join(this.folder, 'rest');
-    try {
-      const reader = await SegmentReader.open(path);
-      if ('problem' in reader) return undefined;
-      try {
-        const frame = await reader.next(await reader.size());
-        if (frame === undefined || frame.sequence <= this.#doneSequence) return undefined;
-        return await this.#batchOf(reader, frame);
-      } finally {
-        await reader.close();
-      }
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw error;
-    }
+  #inMemory(sequence: number): StoredBatch | undefined {
+    return this.#memory.find((stored) => stored.sequence === sequence);
   }
 
   async #accept(pending: StoredBatch, signal: AbortSignal): Promise<void> {
-    const points = pending.batch.pointCount;
     try {
-      await this.#openOwn();
       await this.#memoryToDisk();
-      await this.#append({ ...pending, sequence: this.#lastSequence + 1 }, signal);
+      await this.#disk.append({ ...pending, sequence: this.#disk.lastSequence + 1 }, signal);
     } catch (error) {
       if (errnoOf(error) === undefined) throw error;
       const reason = fileError(this.folder, error);
-      const isFull = this.memoryPoints + points > this.#options.maxMemoryPoints;
+      const isFull = this.memoryPoints + pending.batch.pointCount > this.#maxMemoryPoints;
       if (isFull || signal.aborted) throw reason;
-      this.#memory.push({ ...pending, sequence: ++this.#lastSequence });
+      this.#memory.push({ ...pending, sequence: ++this.#disk.lastSequence });
       report(
         'error',
         `disk-queue:degraded:${this.folder}`,
-        `queue ${this.folder}: ${reason.message}. Until then up to ${this.#options.maxMemoryPoints} points are kept in memory, ` +
+        `queue ${this.folder}: ${reason.message}. Until then up to ${this.#maxMemoryPoints} points are kept in memory, ` +
           'and a crash loses them',
       );
     }
   }
 
   async #memoryToDisk(): Promise<void> {
-    const waiting = this.#memory.length;
+    await this.#disk.open(this.#closing.signal);
+    if (this.#memory.length === 0) return;
     for (let stored = this.#memory[0]; stored !== undefined; stored = this.#memory[0]) {
-      await this.#append(stored);
+      await this.#disk.append(stored);
       this.#memory.shift();
     }
-    if (waiting > 0) {
-      report(
-        'info',
-        `disk-queue:back:${this.folder}`,
-        `queue ${this.folder}: the disk can be written again, and what was in memory is on it`,
-      );
-    }
-  }
-
-  async #append(stored: StoredBatch, signal?: AbortSignal): Promise<void> {
-    const record = await encoded(stored.batch, signal);
-    await this.#makeRoom(FRAME_HEAD_BYTES + record.length, stored.batch);
-    const segment = await this.#segmentFor(stored.sequence);
-    try {
-      await this.#writer!.append(frameOf(stored), record, signal);
-    } catch (error) {
-      await this.#seal();
-      throw error;
-    }
-    const isOldest = this.left.batches === this.#memory.length;
-    this.#newest = isOldest && this.#memory.length === 0 ? stored : undefined;
-    this.#lastSequence = Math.max(this.#lastSequence, stored.sequence);
-    segment.bytes = this.#writer!.size;
-    segment.last = stored.sequence;
-    segment.batches++;
-    segment.points += stored.batch.pointCount;
-  }
-
-  async #segmentFor(sequence: number): Promise<Segment> {
-    const { maxBytes } = this.#options;
-    const last = this.#segments.at(-1);
-    if (this.#writer !== undefined && last !== undefined) {
-      if (last.bytes < Math.min(maxBytes / SEGMENTS, MAX_SEGMENT_BYTES)) return last;
-      await this.#seal();
-    }
-    const segment = newSegment(this.folder, sequence);
-    this.#writer = await SegmentWriter.create(segment.path).catch(async (error) => {
-      // A disk that is full takes the name of a file, but nothing into it.
-      if (errnoOf(error) !== 'EEXIST') await rm(segment.path, { force: true }).catch(() => {});
-      throw error;
-    });
-    this.#segments.push(segment);
-    return segment;
-  }
-
-  /** The next batch begins a new file. */
-  async #seal(): Promise<void> {
-    const writer = this.#writer;
-    this.#writer = undefined;
-    await writer?.close().catch(() => {});
-    const last = this.#segments.at(-1);
-    // Nothing was ever in it.
-    if (last !== undefined && last.bytes <= SEGMENT_HEAD_BYTES) await this.#remove(last);
-  }
-
-  async #makeRoom(bytes: number, newest: MetricBatch): Promise<void> {
-    const { maxBytes, compact } = this.#options;
-    if (SEGMENT_HEAD_BYTES + bytes > maxBytes) {
-      const message = `a batch of ${newest.pointCount} points takes ${bytes} bytes on disk, more than the maxBytes of ${maxBytes}`;
-      throw new ExportError('TOO_LARGE', message);
-    }
-    let superseding: Superseding | undefined;
-    while (this.left.bytes + SEGMENT_HEAD_BYTES + bytes > maxBytes && this.#segments.length > 0) {
-      const delivered = this.#segments.find(({ batches }) => batches === 0);
-      const large = compact ? this.#segments.find(({ isCompacted }) => !isCompacted) : undefined;
-      const victim = delivered ?? large ?? this.#segments[0]!;
-      if (victim === this.#segments.at(-1)) await this.#seal();
-      if (victim === large && delivered === undefined) {
-        superseding ??= await inSlices(Superseding.of(newest), SLICES);
-        await this.#compact(victim, superseding);
-      } else {
-        const isOut = this.#out !== undefined && this.#out.sequence <= victim.last && victim.batches > 0;
-        // What is under way may yet be delivered; who delivers it will see.
-        const points = victim.points - (isOut ? this.#out!.points : 0);
-        this.losses.add('size', victim.batches - (isOut ? 1 : 0), Math.max(points, 0));
-        await this.#remove(victim);
-      }
-    }
-  }
-
-  async #compact(segment: Segment, superseding: Superseding): Promise<void> {
-    segment.isCompacted = true;
-    const from = Math.max(this.#doneSequence, this.#out?.sequence ?? 0);
-    const left = await compacted(segment, this.#doneSequence, from, superseding);
-    if (left === undefined) return;
-    this.supersededPoints += segment.points - left.points;
-    if (segment === this.#segments[0]) await this.#closeReader();
-    Object.assign(segment, left);
-    if (left.batches === 0) await this.#remove(segment);
-  }
-
-  async #oldestOnDisk(): Promise<StoredBatch | undefined> {
-    for (let segment = this.#segments[0]; segment !== undefined; segment = this.#segments[0]) {
-      const frame = await this.#nextFrame(segment);
-      if (frame === undefined) {
-        this.losses.add('damage', segment.batches, segment.points, segment.path);
-        const isWritten = segment === this.#segments.at(-1) && this.#writer !== undefined;
-        segment.batches = 0;
-        segment.points = 0;
-        if (isWritten) return undefined;
-        await this.#remove(segment);
-        continue;
-      }
-      this.#framePoints = frame.points;
-      const stored = await this.#readBack(frame);
-      if (stored !== undefined) return stored;
-      await this.#done(frame.sequence);
-    }
-    return undefined;
-  }
-
-  /** The first one that is not done. */
-  async #nextFrame(segment: Segment): Promise<Frame | undefined> {
-    try {
-      if (this.#reader === undefined) {
-        const reader = await SegmentReader.open(segment.path);
-        if ('problem' in reader) return undefined;
-        this.#reader = reader;
-      }
-      for (;;) {
-        const before = this.#reader.at;
-        const frame = await this.#reader.next(segment.bytes);
-        if (frame === undefined) return undefined;
-        if (frame.sequence <= this.#doneSequence) continue;
-        if (frame.at - FRAME_HEAD_BYTES > before) this.#countGap(segment, frame);
-        // Given out again until it is done.
-        this.#reader.at = frame.at - FRAME_HEAD_BYTES;
-        return frame;
-      }
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
-      throw fileError(segment.path, error);
-    }
-  }
-
-  /** Those before a frame that begins later than the one before it ends. */
-  #countGap(segment: Segment, { sequence }: Frame): void {
-    const expected = Math.max(this.#doneSequence + 1, segment.first);
-    this.losses.add('damage', sequence - expected, 0, segment.path);
-    this.#doneSequence = sequence - 1;
-  }
-
-  async #readBack(frame: Frame): Promise<StoredBatch | undefined> {
-    const { sequence, acceptedAt, points, length } = frame;
-    if (length === 0) return undefined;
-    if (this.#clock.isTooOld(acceptedAt)) {
-      this.losses.add('age', 1, points);
-      return undefined;
-    }
-    if (this.#rest?.sequence === sequence) return this.#rest;
-    if (this.#newest?.sequence === sequence) return this.#newest;
-    const stored = await this.#batchOf(this.#reader!, frame);
-    if (stored === undefined) this.losses.add('damage', 1, points, this.#segments[0]!.path);
-    return stored;
-  }
-
-  async #batchOf(reader: SegmentReader, frame: Frame): Promise<StoredBatch | undefined> {
-    const record = await reader.record(frame);
-    if (record === undefined) return undefined;
-    try {
-      const batch = await inSlices(decodeBatchRecord(record), SLICES);
-      return { sequence: frame.sequence, acceptedAt: frame.acceptedAt, batch };
-    } catch (error) {
-      if (error instanceof RecordError) return undefined;
-      throw error;
-    }
+    report(
+      'info',
+      `disk-queue:back:${this.folder}`,
+      `queue ${this.folder}: the disk can be written again, and what was in memory is on it`,
+    );
   }
 
   #oldestInMemory(): StoredBatch | undefined {
@@ -469,91 +186,4 @@ export class BatchStore {
     }
     return undefined;
   }
-
-  async #done(sequence: number): Promise<void> {
-    if (this.#out?.sequence === sequence) this.#out = undefined;
-    if (this.#newest?.sequence === sequence) this.#newest = undefined;
-    const hadRest = this.#rest !== undefined && this.#rest.sequence <= sequence;
-    if (hadRest) this.#rest = undefined;
-    this.#doneSequence = Math.max(this.#doneSequence, sequence);
-    if (this.#memory[0]?.sequence === sequence) this.#memory.shift();
-    await this.#onDisk('after a crash some batches will be delivered again', async () => {
-      await this.#progress?.write(this.#doneSequence);
-      if (hadRest) await rm(join(this.folder, 'rest'), { force: true });
-      await this.#forget(sequence);
-    });
-  }
-
-  /** Counts down what is left in the first segment, and removes it when that was all. */
-  async #forget(sequence: number): Promise<void> {
-    const segment = this.#segments[0];
-    if (segment === undefined || sequence < segment.first || sequence > segment.last) return;
-    segment.batches = Math.max(0, segment.batches - 1);
-    segment.points = Math.max(0, segment.points - this.#framePoints);
-    if (segment.batches > 0) return;
-    const isWritten = segment === this.#segments.at(-1) && this.#writer !== undefined;
-    if (isWritten && segment.bytes < WORTH_REMOVING_BYTES) return;
-    if (isWritten) await this.#seal();
-    await this.#remove(segment);
-  }
-
-  async #remove(segment: Segment): Promise<void> {
-    if (segment === this.#segments[0]) await this.#closeReader();
-    this.#segments = this.#segments.filter((other) => other !== segment);
-    await rm(segment.path, { force: true });
-  }
-
-  /** What fails on the way does no harm but this. */
-  async #onDisk(harm: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
-      const reason = fileError(this.folder, error).message;
-      report('warn', `disk-queue:disk:${this.folder}`, `queue ${this.folder}: ${harm}: ${reason}`);
-    }
-  }
-
-  /** The folder has been removed, or another process has taken it over. */
-  async #comeBack(): Promise<void> {
-    const before = this.left;
-    await this.#leave();
-    await this.#open();
-    // What is under way may yet be delivered.
-    const points = before.points - this.left.points - (this.#out?.points ?? 0);
-    if (points > 0)
-      this.losses.add('damage', before.batches - this.left.batches, points, 'the folder was removed');
-  }
-
-  async #leave(): Promise<void> {
-    await this.#closeFiles();
-    const lock = this.#lock;
-    const progress = this.#progress;
-    this.#lock = undefined;
-    this.#progress = undefined;
-    this.#segments = [];
-    await progress?.close().catch(() => {});
-    await lock?.release().catch(() => {});
-  }
-
-  async #closeFiles(): Promise<void> {
-    await this.#closeReader();
-    await this.#seal();
-  }
-
-  async #closeReader(): Promise<void> {
-    const reader = this.#reader;
-    this.#reader = undefined;
-    await reader?.close().catch(() => {});
-  }
-}
-
-const frameOf = ({ sequence, acceptedAt, batch }: StoredBatch) => ({
-  sequence,
-  acceptedAt,
-  points: batch.pointCount,
-});
-
-function encoded(batch: MetricBatch, signal?: AbortSignal): Promise<EncodedRecord> {
-  return inSlices(gathered(encodeBatchRecord(batch)), { signal, ...SLICES });
 }
