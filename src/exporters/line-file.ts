@@ -6,6 +6,7 @@ import { sliced } from '../net/time-slice.ts';
 import { AppendFile } from './append-file.ts';
 import type { ValidLineFileOptions } from './line-file-options.ts';
 import { RotatedFiles } from './rotated-files.ts';
+import { inTurn } from './turns.ts';
 
 /** Half of what supervisors commonly wait before they kill; an interrupted compression is redone later. */
 const TIDY_MILLIS = 5_000;
@@ -16,7 +17,8 @@ export class LineFile {
   readonly #file: AppendFile;
   readonly #rotated: RotatedFiles | undefined;
   #lastBytes = 0;
-  #busy: Promise<unknown> | undefined;
+  /** The append under way, or the one before. */
+  #last: Promise<unknown> | undefined;
 
   constructor({ path, mode, rotate }: ValidLineFileOptions) {
     this.path = resolve(path);
@@ -30,14 +32,8 @@ export class LineFile {
    * none of the lines is left behind. The chunks may use two buffers in turns.
    */
   async append(chunks: Iterator<Uint8Array>, signal: AbortSignal): Promise<void> {
-    // An export that is given up while it waits must not keep its batch in memory until a hung disk answers.
-    while (this.#busy !== undefined) await settledOrAborted(this.#busy, signal);
-    const writing = this.#write(chunks, signal).finally(() => {
-      this.#busy = undefined;
-    });
-    this.#busy = writing;
     try {
-      await writing;
+      await inTurn(this.path, signal, () => (this.#last = this.#write(chunks, signal)));
     } catch (error) {
       // Whoever called reports it; a second message would say the same.
       throw fileError(this.path, error);
@@ -45,7 +41,7 @@ export class LineFile {
   }
 
   async close(): Promise<void> {
-    await this.#busy?.catch(() => {});
+    await this.#last?.catch(() => {});
     await this.#file.close();
     await this.#rotated?.close(TIDY_MILLIS);
   }
@@ -83,14 +79,4 @@ export class LineFile {
 function* resumed<T>(first: T, rest: Iterator<T>): Generator<T> {
   yield first;
   for (let step = rest.next(); !step.done; step = rest.next()) yield step.value;
-}
-
-function settledOrAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    work.then(
-      () => resolve(),
-      () => resolve(),
-    );
-  });
 }

@@ -98,6 +98,60 @@ describe('to a file', () => {
   });
 });
 
+describe('two exporters on one output', () => {
+  test('[7.44] never mix their lines, in a file', async () => {
+    const [one, two] = [exporterTo(), exporterTo()];
+    await Promise.all([
+      exported(one, counterBatch(1, 4_000)),
+      exported(two, counterBatch(2, 4_000)),
+      exported(one, counterBatch(3)),
+    ]);
+    const lines = linesOf(await readFile(path, 'utf8'));
+    expect(lines.toSorted((a, b) => Number(a[1]) - Number(b[1]))).toEqual([
+      [4_000, 1],
+      [4_000, 2],
+      [1, 3],
+    ]);
+  });
+
+  test('[7.44] never mix their lines, on a stream', async () => {
+    const chunks: string[] = [];
+    const stream = new Writable({
+      write(chunk, _, done) {
+        chunks.push(String(chunk));
+        setImmediate(done);
+      },
+    });
+    const [one, two] = [exporterTo({ stream }), exporterTo({ stream })];
+    await Promise.all([exported(one, counterBatch(1, 4_000)), exported(two, counterBatch(2, 4_000))]);
+    expect(linesOf(chunks.join(''))).toEqual([
+      [4_000, 1],
+      [4_000, 2],
+    ]);
+  });
+
+  test('an export that is given up while it waits for its turn is not written', async () => {
+    const writes: string[] = [];
+    let goOn = () => {};
+    const stream = new Writable({
+      write(chunk, _, done) {
+        writes.push(String(chunk));
+        goOn = done;
+      },
+    });
+    const exporter = exporterTo({ stream });
+    const first = exported(exporter, counterBatch(1));
+    const controller = new AbortController();
+    const second = exported(exporter, counterBatch(2), { signal: controller.signal });
+    await new Promise(setImmediate);
+    controller.abort();
+    expect(await second).toMatchObject({ code: 'ABORTED', retryable: true });
+    goOn();
+    expect(await first).toBeUndefined();
+    expect(linesOf(writes.join(''))).toEqual([[1, 1]]);
+  });
+});
+
 describe('to a stream', () => {
   function collecting() {
     const stream = new PassThrough();

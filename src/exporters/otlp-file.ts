@@ -7,6 +7,7 @@ import { sliced } from '../net/time-slice.ts';
 import { LineFile } from './line-file.ts';
 import { type OtlpFileOptions, validOtlpFileOptions } from './otlp-file-options.ts';
 import { written } from './output-stream.ts';
+import { inTurn } from './turns.ts';
 
 export type { LineFileRotation } from './line-file-options.ts';
 export type { OtlpFileOptions } from './otlp-file-options.ts';
@@ -38,30 +39,25 @@ function toFile(lines: LineFile): Target {
   };
 }
 
-function toStream(stream: Writable): Target {
-  let lastExport: Promise<void> = Promise.resolve();
-  let isTorn = false;
+/** Streams whose last line has no end. */
+const torn = new WeakSet<Writable>();
 
+function toStream(stream: Writable): Target {
   async function write(batch: MetricBatch, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     // What was written of a line that failed cannot be taken back; the next one must not be glued to it.
-    if (isTorn) await written(stream, '\n');
-    isTorn = false;
+    if (torn.has(stream)) await written(stream, '\n');
+    torn.delete(stream);
     for await (const piece of sliced(encodeOtlpJsonLine(batch), { signal })) {
       if (piece.length === 0) continue;
-      isTorn = true;
+      torn.add(stream);
       await written(stream, piece);
     }
-    isTorn = false;
+    torn.delete(stream);
   }
 
   return {
     name: stream === process.stdout ? 'otlpFile(stdout)' : 'otlpFile(stream)',
-    export(batch, { signal }) {
-      // One after the other, or the lines of two would mix.
-      const ended = lastExport.then(() => write(batch, signal));
-      lastExport = ended.catch(() => {});
-      return ended;
-    },
+    export: (batch, { signal }) => inTurn(stream, signal, () => write(batch, signal)),
   };
 }

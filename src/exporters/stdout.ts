@@ -1,7 +1,6 @@
 // Points to standard output, as JSON.
 import type { Writable } from 'node:stream';
 import type { AggregationTemporalitySelector } from '../data/aggregation-option.ts';
-import { bounded } from '../data/bounded.ts';
 import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
@@ -10,6 +9,7 @@ import { encodeJsonLines } from '../encoding/json-lines.ts';
 import { TIMESTAMP_OFFSETS, type TimestampOffset } from '../encoding/local-time.ts';
 import { sliced } from '../net/time-slice.ts';
 import { written } from './output-stream.ts';
+import { inTurn } from './turns.ts';
 
 export interface StdoutOptions {
   /** Points as indented objects, for people, instead of one line a point, for programs. Default false. */
@@ -36,23 +36,10 @@ export interface StdoutOptions {
  */
 export function stdout(options: StdoutOptions = {}): PushMetricExporter {
   const { pretty, timestampOffset, temporality, timeoutMillis, stream } = validOptions(options);
-  let busy: Promise<void> | undefined;
-
   async function write(batch: MetricBatch, signal: AbortSignal): Promise<void> {
     const lines = encodeJsonLines(batch, { timestampOffset });
     const pieces: Iterable<string | Uint8Array> = pretty ? prettyPoints(lines) : lines;
     for await (const piece of sliced(pieces, { signal })) await written(stream, piece);
-  }
-
-  /** One export after the other, or the lines of two would mix. One given up on meanwhile does not keep its batch. */
-  async function exportOne(batch: MetricBatch, signal: AbortSignal): Promise<void> {
-    while (busy !== undefined)
-      await bounded('the wait for the output', 0, () => busy ?? Promise.resolve(), signal);
-    const writing = write(batch, signal).finally(() => {
-      busy = undefined;
-    });
-    busy = writing.catch(() => {});
-    await writing;
   }
 
   return createExporter({
@@ -60,7 +47,7 @@ export function stdout(options: StdoutOptions = {}): PushMetricExporter {
     componentType: 'stdout_metric_exporter',
     timeoutMillis,
     selectAggregationTemporality: temporality,
-    export: (batch, { signal }) => exportOne(batch, signal),
+    export: (batch, { signal }) => inTurn(stream, signal, () => write(batch, signal)),
   });
 }
 
