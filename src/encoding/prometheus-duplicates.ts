@@ -3,54 +3,89 @@
 // pause whenever the memory grows. The shapes of the sets tell, for next to nothing, that it cannot happen;
 // label blocks are compared only where it can.
 import type { AttributeSet } from '../data/attribute-set.ts';
-import { attributeShape, type LabelShape } from './prometheus-label-shape.ts';
+import type { LabelShape } from './prometheus-label-shape.ts';
 import type { SeriesLabels } from './prometheus-labels.ts';
 
-/** Asked about each point of a metric in order: whether no point before it has its label block. */
-export type FirstOfItsKind = (i: number, block: string) => boolean;
+/**
+ * Asked about each point of a metric in order: whether no point before it has its label block. `undefined` means that
+ * it takes longer to know: ask again, after a pause if need be.
+ */
+export type FirstOfItsKind = (i: number, block: string) => boolean | undefined;
+
+/** Sets looked at before the event loop may have its turn: well below a millisecond. */
+const SETS_PER_STEP = 1_000;
 
 /** The checks for the metrics of one family. */
 export function duplicateChecks(
   members: readonly { metric: { readonly attributes: readonly AttributeSet[] }; labels: SeriesLabels }[],
 ): FirstOfItsKind[] {
   const metricsIn = new Map<string, number>();
-  for (const { labels } of members) metricsIn.set(labels.scope, (metricsIn.get(labels.scope) ?? 0) + 1);
-  const everything = new Set<string>();
+  for (const { labels } of members) metricsIn.set(labels.added, (metricsIn.get(labels.added) ?? 0) + 1);
+  const everything = new BlockSet();
   return members.map(({ metric, labels }) =>
-    metricsIn.get(labels.scope) === 1
+    metricsIn.get(labels.added) === 1
       ? amongLookalikes(metric.attributes, labels)
-      : (_, block) => added(everything, block),
+      : (_, block) => everything.add(block),
   );
 }
 
 /** For a metric that shares its scope with no other of the family. */
 function amongLookalikes(sets: readonly AttributeSet[], labels: SeriesLabels): FirstOfItsKind {
   /** By label names: the one shape that has them, or the blocks once there is a second or an ambiguous one. */
-  const seen = new Map<string, LabelShape | Set<string>>();
+  const seen = new Map<string, LabelShape | BlockSet>();
   let safe: LabelShape | undefined;
+  /** Blocks of earlier points that are still being gathered, up to the set `next`. */
+  let gathering: { readonly names: string; readonly blocks: BlockSet; next: number } | undefined;
 
   return (i, block) => {
-    const shape = attributeShape(sets[i]!);
+    const shape = labels.shapeOf(sets[i]!);
     if (shape === safe) return true;
-    const known = seen.get(shape.names);
-    if (known instanceof Set) return added(known, block);
-    if (!shape.ambiguous && (known === undefined || known === shape)) {
-      seen.set(shape.names, shape);
-      safe = shape;
-      return true;
+    if (gathering === undefined) {
+      const known = seen.get(shape.names);
+      if (known instanceof BlockSet) return known.add(block);
+      if (!shape.ambiguous && (known === undefined || known === shape)) {
+        seen.set(shape.names, shape);
+        safe = shape;
+        return true;
+      }
+      safe = undefined;
+      gathering = { names: shape.names, blocks: new BlockSet(), next: 0 };
+      seen.set(shape.names, gathering.blocks);
     }
-    safe = undefined;
-    const blocks = new Set<string>();
-    seen.set(shape.names, blocks);
-    for (const set of sets.slice(0, i)) {
-      if (attributeShape(set).names === shape.names) blocks.add(labels.blockOf(set));
+    const { names, blocks, next } = gathering;
+    const end = Math.min(i, next + SETS_PER_STEP);
+    for (let k = next; k < end; k++) {
+      if (labels.shapeOf(sets[k]!).names === names) blocks.add(labels.blockOf(sets[k]!));
     }
-    return added(blocks, block);
+    if (end < i) {
+      gathering.next = end;
+      return undefined;
+    }
+    gathering = undefined;
+    return blocks.add(block);
   };
 }
 
-function added(blocks: Set<string>, block: string): boolean {
-  // One look-up instead of two.
-  const before = blocks.size;
-  return blocks.add(block).size > before;
+/** One large `Set` of strings would stop everything for milliseconds each time that it grows. */
+class BlockSet {
+  readonly #parts: (Set<string> | undefined)[] = [];
+
+  /** Whether it was not there yet. */
+  add(block: string): boolean {
+    const part = (this.#parts[partOf(block)] ??= new Set());
+    // One look-up instead of two.
+    const before = part.size;
+    return part.add(block).size > before;
+  }
+}
+
+const PARTS = 256;
+
+/** Series differ most at the ends of their values; the last two characters are those of the syntax. */
+function partOf(block: string): number {
+  let hash = block.length;
+  for (let at = Math.max(0, block.length - 12); at < block.length; at++) {
+    hash = (Math.imul(hash, 31) + block.charCodeAt(at)) | 0;
+  }
+  return (hash ^ (hash >>> 11)) & (PARTS - 1);
 }

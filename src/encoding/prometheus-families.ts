@@ -8,7 +8,8 @@ import type {
   SumColumns,
 } from '../data/metric-batch.ts';
 import { AggregationTemporality, DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
-import { metricName } from './prometheus-names.ts';
+import { type EscapingScheme, escapedName } from './prometheus-escaping.ts';
+import { metricName, type TranslationStrategy, unitSuffix } from './prometheus-names.ts';
 
 /** Something of the batch that could not be exposed, or not as it is. */
 export interface PrometheusProblem {
@@ -19,31 +20,58 @@ export interface PrometheusProblem {
 
 export type FamilyType = 'counter' | 'gauge' | 'histogram';
 
-/** The metrics that the text format can carry. */
+/** The metrics that the text formats can carry. */
 export type ExposableMetric = SumColumns | GaugeColumns | HistogramColumns;
 
-export interface Family {
+/** How names are written, and which of them are wanted. */
+export interface FamilyOptions {
+  readonly strategy: TranslationStrategy;
+  readonly escaping: EscapingScheme;
+  /** Names that no family may have. */
+  readonly reserved: readonly string[];
+  /** The families to show, each by its name or that of one of its samples; all when left out. */
+  readonly names?: ReadonlySet<string>;
+  onProblem(problem: PrometheusProblem): void;
+}
+
+export interface Family<M extends MetricColumns = ExposableMetric> {
   readonly name: string;
   readonly type: FamilyType;
   readonly help: string;
-  readonly members: { readonly metric: ExposableMetric; readonly scope: InstrumentationScope }[];
+  /** In words, and only where the name ends with it; otherwise empty. */
+  readonly unit: string;
+  readonly members: { readonly metric: M; readonly scope: InstrumentationScope }[];
 }
 
 /** The names of the sample lines that a family of the type writes. */
-const SAMPLE_SUFFIXES = { counter: [''], gauge: [''], histogram: ['', '_bucket', '_sum', '_count'] };
+export const SAMPLE_SUFFIXES = { counter: [''], gauge: [''], histogram: ['', '_bucket', '_sum', '_count'] };
+
+/** Families of what the text formats can carry. */
+export function metricFamilies(batch: MetricBatch, options: FamilyOptions): Family[] {
+  return familiesOf(batch, options, (metric) =>
+    metric.dataPointType === DataPointType.EXPONENTIAL_HISTOGRAM
+      ? 'text formats have no exponential histograms; have Prometheus scrape native histograms, or give it explicit buckets'
+      : metric,
+  );
+}
+
+/** Families of what the protobuf format can carry, which is everything. */
+export function nativeFamilies(batch: MetricBatch, options: FamilyOptions): Family<MetricColumns>[] {
+  return familiesOf<MetricColumns>(batch, options, (metric) => metric);
+}
 
 /**
  * Families in the order in which their first metric appears. Of metrics that cannot both be exposed the first
  * one stays.
  *
- * @param reserved names that no family may have
+ * @param carried the metric itself, or why the format cannot carry it
  */
-export function metricFamilies(
+function familiesOf<M extends MetricColumns>(
   { scopeMetrics }: MetricBatch,
-  reserved: readonly string[],
-  onProblem: (problem: PrometheusProblem) => void,
-): Family[] {
-  const families = new Map<string, Family>();
+  { strategy, escaping, reserved, names, onProblem }: FamilyOptions,
+  carried: (metric: MetricColumns) => M | string,
+): Family<M>[] {
+  const families = new Map<string, Family<M>>();
   const takenBy = new Map(reserved.map((name) => [name, `the metric ${name} that stands for the resource`]));
 
   for (const { scope, metrics } of scopeMetrics) {
@@ -55,15 +83,20 @@ export function metricFamilies(
         onProblem({ cause: `dropped:${message}`, message });
       };
 
-      const metric = exposable(candidate);
-      if (typeof metric === 'string') {
-        drop(metric);
+      const type = familyType(candidate);
+      const translated = metricName(name, unit, type === 'counter', strategy);
+      if (translated === undefined) {
+        drop('its name has no character that a Prometheus name may have');
         continue;
       }
-      const type = familyType(metric);
-      const familyName = metricName(name, unit, type === 'counter');
-      if (familyName === undefined) {
-        drop('its name has no character that a Prometheus name may have');
+      const familyName = escapedName(translated, escaping);
+      // Neither the metric nor what is wrong with it has been asked for.
+      if (names !== undefined && !isWanted(familyName, type, names)) continue;
+      const metric = isDelta(candidate)
+        ? 'it has delta temporality, and a scrape reads totals; collect it as cumulative'
+        : carried(candidate);
+      if (typeof metric === 'string') {
+        drop(metric);
         continue;
       }
 
@@ -78,7 +111,13 @@ export function metricFamilies(
           continue;
         }
         for (const sample of sampleNames) takenBy.set(sample, `the ${type} ${name} of scope ${scope.name}`);
-        family = { name: familyName, type, help: description, members: [] };
+        family = {
+          name: familyName,
+          type,
+          help: description,
+          unit: unitAtEnd(familyName, unitSuffix(unit), type),
+          members: [],
+        };
         families.set(familyName, family);
       } else if (family.help !== description) {
         onProblem({
@@ -92,18 +131,37 @@ export function metricFamilies(
   return [...families.values()];
 }
 
-function familyType(metric: ExposableMetric): FamilyType {
-  if (metric.dataPointType === DataPointType.HISTOGRAM) return 'histogram';
-  return metric.dataPointType === DataPointType.SUM && metric.isMonotonic ? 'counter' : 'gauge';
+function isWanted(family: string, type: FamilyType, names: ReadonlySet<string>): boolean {
+  // OpenMetrics calls the family of a counter by its name without `_total`.
+  if (type === 'counter' && names.has(withoutTotal(family))) return true;
+  return SAMPLE_SUFFIXES[type].some((suffix) => names.has(family + suffix));
 }
 
-/** The metric itself, or why it has no place in the text format. */
-function exposable(metric: MetricColumns): ExposableMetric | string {
-  if (metric.dataPointType === DataPointType.GAUGE) return metric;
-  if (metric.dataPointType === DataPointType.EXPONENTIAL_HISTOGRAM) {
-    return 'the text format has no exponential histograms; give it explicit buckets';
+/** What OpenMetrics calls the family of a counter. */
+export function withoutTotal(name: string): string {
+  return name.replace(/_total$/, '');
+}
+
+function unitAtEnd(family: string, unit: string, type: FamilyType): string {
+  const name = type === 'counter' ? withoutTotal(family) : family;
+  return unit !== '' && name.endsWith(`_${unit}`) ? unit : '';
+}
+
+function familyType(metric: MetricColumns): FamilyType {
+  switch (metric.dataPointType) {
+    case DataPointType.GAUGE:
+      return 'gauge';
+    case DataPointType.SUM:
+      return metric.isMonotonic ? 'counter' : 'gauge';
+    default:
+      return 'histogram';
   }
-  return metric.aggregationTemporality === AggregationTemporality.DELTA
-    ? 'it has delta temporality, and a scrape reads totals; collect it as cumulative'
-    : metric;
+}
+
+/** Whether it has no totals. A gauge has none to have. */
+function isDelta(metric: MetricColumns): boolean {
+  return (
+    metric.dataPointType !== DataPointType.GAUGE &&
+    metric.aggregationTemporality === AggregationTemporality.DELTA
+  );
 }

@@ -2,20 +2,31 @@
 // that agree in them.
 import type { AttributeValue } from '@opentelemetry/api';
 import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
-import { labelName } from './prometheus-names.ts';
+import { type EscapingScheme, escapedLabel } from './prometheus-escaping.ts';
+import { keepsUtf8, labelName, type TranslationStrategy, utf8LabelName } from './prometheus-names.ts';
 
 export interface LabelShape {
   readonly keys: readonly string[];
   /** The {@link typeCode} of each value. */
   readonly codes: readonly string[];
+  /** Of the labels, in order of the keys. */
+  readonly labels: readonly string[];
   /** The names of the labels; sets whose names differ have different blocks. */
   readonly names: string;
   /** False when every two different sets of this shape have different blocks. */
   readonly ambiguous: boolean;
   /** True when a label may meet one that we add, so that the block depends on the scope and the metric. */
   readonly reserved: boolean;
-  /** What stands before each value; undefined when labels have to be left out, joined or sorted. */
-  readonly separators: readonly string[] | undefined;
+  /** True when each key is a label, and they are in order. */
+  readonly isPlain: boolean;
+}
+
+/** How keys of attributes become names of labels. */
+export interface LabelNaming {
+  /** The name of a label. */
+  nameOf(key: string): string;
+  /** The shape of an attribute set; shared between sets of the same keys and types. */
+  shapeOf(set: AttributeSet): LabelShape;
 }
 
 /** The label of a bucket's upper bound. */
@@ -27,16 +38,60 @@ export const SCOPE_PREFIX = 'otel_scope_';
 /** Enough for every key and shape of an application that behaves, and a bound for one that makes up keys. */
 const MAX_REMEMBERED = 10_000;
 
-/** {@link labelName}, for keys that come again and again. */
-export const nameOf = remembered(labelName);
+const namings = new Map<string, LabelNaming>();
 
-/** The shape of an attribute set; shared between sets of the same keys and types. */
-export const attributeShape = encodedForm((set) => {
-  // Neighbours mostly look alike, which is cheaper to see than to look up.
-  if (latestShape === undefined || !isOfShape(latestShape, set)) latestShape = shapeOf(signature(set), set);
-  return latestShape;
-});
-let latestShape: LabelShape | undefined;
+/** The same object for the same names. */
+export function labelNaming(strategy: TranslationStrategy, escaping: EscapingScheme): LabelNaming {
+  const isUtf8 = keepsUtf8(strategy);
+  // Names that every Prometheus takes are the same in all schemes but one.
+  const scheme = isUtf8 || escaping === 'dots' ? escaping : 'allow-utf-8';
+  const key = `${isUtf8} ${scheme}`;
+  let naming = namings.get(key);
+  if (naming === undefined) {
+    const translate = isUtf8 ? utf8LabelName : labelName;
+    naming = namingOf(remembered((attribute: string) => escapedLabel(translate(attribute), scheme)));
+    namings.set(key, naming);
+  }
+  return naming;
+}
+
+function namingOf(nameOf: (key: string) => string): LabelNaming {
+  const scopePrefix = nameOf(SCOPE_PREFIX);
+  let latest: LabelShape | undefined;
+
+  const shapeBySignature = remembered((_signature: string, { keys, values }: AttributeSet): LabelShape => {
+    const labels = keys.map(nameOf);
+    const codes = values.map(typeCode);
+    const reserved = labels.some((label) => label === BOUND || label.startsWith(scopePrefix));
+    const joined = new Set(labels).size < labels.length;
+    const present = labels.filter(
+      (label, i) => codes[i] !== 'e' || labels.indexOf(label) !== labels.lastIndexOf(label),
+    );
+    const isSorted = labels.every((label, i) => i === 0 || labels[i - 1]! < label);
+    return {
+      keys,
+      codes,
+      labels,
+      // A label may have any character, so its length goes with it.
+      names: [...new Set(present.map((label) => (label === BOUND ? EXPORTED_BOUND : label)))]
+        .sort()
+        .map((label) => `${label.length}:${label}`)
+        .join(),
+      ambiguous: reserved || joined || codes.includes('x'),
+      reserved,
+      isPlain: isSorted && present.length === labels.length,
+    };
+  });
+
+  return {
+    nameOf,
+    shapeOf: encodedForm((set) => {
+      // Neighbours mostly look alike, which is cheaper to see than to look up.
+      if (latest === undefined || !isOfShape(latest, set)) latest = shapeBySignature(signature(set), set);
+      return latest;
+    }),
+  };
+}
 
 function isOfShape({ keys, codes }: LabelShape, set: AttributeSet): boolean {
   if (keys.length !== set.keys.length) return false;
@@ -69,28 +124,6 @@ function typeCode(value: AttributeValue): 's' | 'e' | 'n' | 'b' | 'x' {
   }
 }
 
-const shapeOf = remembered((_signature: string, { keys, values }: AttributeSet): LabelShape => {
-  const names = keys.map(nameOf);
-  const codes = values.map(typeCode);
-  const reserved = names.some((name) => name === BOUND || name.startsWith(SCOPE_PREFIX));
-  const joined = new Set(names).size < names.length;
-  const present = names.filter(
-    (name, i) => codes[i] !== 'e' || names.indexOf(name) !== names.lastIndexOf(name),
-  );
-  const isSorted = names.every((name, i) => i === 0 || names[i - 1]! < name);
-  return {
-    keys,
-    codes,
-    names: [...new Set(present.map((name) => (name === BOUND ? EXPORTED_BOUND : name)))].sort().join(),
-    ambiguous: reserved || joined || codes.includes('x'),
-    reserved,
-    separators:
-      isSorted && present.length === names.length
-        ? names.map((name, i) => `${i === 0 ? '' : '",'}${name}="`)
-        : undefined,
-  };
-});
-
 /** Computes the value of each key once, and all of them anew when there have been too many. */
 function remembered<T, Rest extends unknown[]>(compute: (key: string, ...rest: Rest) => T) {
   const known = new Map<string, T>();
@@ -104,3 +137,9 @@ function remembered<T, Rest extends unknown[]>(compute: (key: string, ...rest: R
     return value;
   };
 }
+
+/** The naming that every version of Prometheus takes. */
+export const { nameOf, shapeOf: attributeShape } = labelNaming(
+  'UnderscoreEscapingWithSuffixes',
+  'underscores',
+);

@@ -1,92 +1,167 @@
-// Attributes as Prometheus labels. A label block is what stands between the braces, as a byte string: each
-// character is one byte of the UTF-8, so that it takes a byte in memory and is copied without conversion.
+// Attributes as Prometheus labels. A label block holds the labels of a series, as a byte string: each character is
+// one byte, so that it takes a byte in memory and is copied without conversion.
 import type { AttributeValue } from '@opentelemetry/api';
 import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
 import { jsonText } from './json-text.ts';
-import { attributeShape, BOUND, EXPORTED_BOUND, nameOf, SCOPE_PREFIX } from './prometheus-label-shape.ts';
+import { byteString, isClassicLabel, quotable } from './prometheus-escaping.ts';
+import {
+  BOUND,
+  EXPORTED_BOUND,
+  type LabelNaming,
+  type LabelShape,
+  labelNaming,
+  SCOPE_PREFIX,
+} from './prometheus-label-shape.ts';
+
+export { byteString } from './prometheus-escaping.ts';
 
 /** An attribute, or a label that we add, which merges with the attributes of the same label name. */
-type Label = readonly [key: string, value: AttributeValue];
+export type Label = readonly [key: string, value: AttributeValue];
 
-/** The block of an attribute set; kept with the set. Not for sets whose shape is `reserved`. */
-export const attributeLabels = encodedForm((set) => {
-  const { separators } = attributeShape(set);
-  if (separators === undefined) return labelBlock(labelsOf(set));
-  // A third of the time of the general way, for nearly every set.
-  let block = '';
-  for (let i = 0; i < separators.length; i++) block += separators[i] + escaped(valueText(set.values[i]!));
-  return byteString(block === '' ? '' : `${block}"`);
-});
-
-/** The label blocks of one metric's series, with the labels of the scope. */
-export interface SeriesLabels {
-  /** The block of the scope alone. */
-  readonly scope: string;
-  blockOf(set: AttributeSet): string;
+/** What the labels of a series are in a format. */
+export interface LabelFormat {
+  /** One label. */
+  write(name: string, text: string): string;
+  /** What stands between two. */
+  readonly separator: string;
 }
 
-export function seriesLabels(scope: InstrumentationScope | undefined, isHistogram: boolean): SeriesLabels {
-  const added = scope === undefined ? [] : scopeLabels(scope);
-  const block = labelBlock(added);
-  const start = block === '' ? '' : `${block},`;
+/** What stands between the braces of a sample in text. */
+const TEXT: LabelFormat = {
+  write: (name, text) => `${labelInText(name)}="${byteString(quotable(text))}"`,
+  separator: ',',
+};
+
+/** A name that old scrapers do not know stands in quotes. */
+export function labelInText(name: string): string {
+  return isClassicLabel(name) ? name : `"${byteString(quotable(name))}"`;
+}
+
+/** The label blocks of one metric's series, with the labels that all of them get. */
+export interface SeriesLabels {
+  /** The block of the added labels alone. */
+  readonly added: string;
+  blockOf(set: AttributeSet): string;
+  shapeOf(set: AttributeSet): LabelShape;
+}
+
+/** Labels by one naming in one format. */
+export interface LabelStyle {
+  /** The block of an attribute set alone. */
+  blockOf(set: AttributeSet): string;
+  /** @param added labels that all series of the metric get */
+  seriesLabels(added: readonly Label[], isHistogram: boolean): SeriesLabels;
+}
+
+/** One for each format and naming: what sets keep of one is of no use to another. */
+export function labelStyles(format: LabelFormat): (naming: LabelNaming) => LabelStyle {
+  const styles = new Map<LabelNaming, LabelStyle>();
+  return (naming) => {
+    let style = styles.get(naming);
+    if (style === undefined) {
+      style = labelStyle(naming, format);
+      styles.set(naming, style);
+    }
+    return style;
+  };
+}
+
+export const textLabels = labelStyles(TEXT);
+
+function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: LabelFormat): LabelStyle {
+  const ownBlock = encodedForm((set: AttributeSet) => {
+    const { labels, isPlain } = shapeOf(set);
+    if (!isPlain) return blockOfLabels(labelsOf(set));
+    // A third of the time of the general way, for nearly every set.
+    let block = '';
+    for (let i = 0; i < labels.length; i++) {
+      if (i > 0) block += separator;
+      block += write(labels[i]!, valueText(set.values[i]!));
+    }
+    return block;
+  });
+
+  /**
+   * @param labels sorted by key: where keys become the same name, the values are joined in this order. A label
+   *   without a value is left out, because to Prometheus it does not exist.
+   */
+  function blockOfLabels(labels: readonly Label[]): string {
+    const texts = new Map<string, string>();
+    for (const [key, value] of labels) {
+      const name = nameOf(key);
+      const before = texts.get(name);
+      const text = valueText(value);
+      texts.set(name, before === undefined ? text : `${before};${text}`);
+    }
+    // Equal labels must give equal blocks, whatever the keys were called that the names come from.
+    return [...texts]
+      .sort(byKey)
+      .filter(([, text]) => text !== '')
+      .map(([name, text]) => write(name, text))
+      .join(separator);
+  }
+
   return {
-    scope: block,
-    blockOf(set) {
-      if (attributeShape(set).reserved) return mergedLabels(set, added, isHistogram);
-      const own = attributeLabels(set);
-      return own === '' ? block : start + own;
+    blockOf: ownBlock,
+    seriesLabels(added, isHistogram) {
+      const block = blockOfLabels([...added].sort(byKey));
+      const start = block === '' ? '' : `${block}${separator}`;
+      const names = new Set(added.map(([key]) => nameOf(key)));
+      const clashes = clashFinder(names);
+      return {
+        added: block,
+        shapeOf,
+        blockOf(set) {
+          const shape = shapeOf(set);
+          if (shape.reserved || clashes(shape)) {
+            const own = labelsOf(set).map(
+              ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
+            );
+            return blockOfLabels([...added, ...own].sort(byKey));
+          }
+          const own = ownBlock(set);
+          return own === '' ? block : start + own;
+        },
+      };
     },
   };
 }
 
-function mergedLabels(set: AttributeSet, scope: readonly Label[], isHistogram: boolean): string {
-  const own = labelsOf(set).map(
-    ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
-  );
-  return labelBlock([...scope, ...own].sort(byKey));
+/** Whether a shape has one of the names, asked mostly about the same shape again. */
+function clashFinder(names: ReadonlySet<string>): (shape: LabelShape) => boolean {
+  // Names of scope labels make a shape `reserved` by themselves.
+  const others = [...names].filter((name) => !name.startsWith(SCOPE_PREFIX));
+  if (others.length === 0) return () => false;
+  let latest: LabelShape | undefined;
+  let clashes = false;
+  return (shape) => {
+    if (shape !== latest) {
+      latest = shape;
+      clashes = shape.labels.some((label) => names.has(label));
+    }
+    return clashes;
+  };
 }
 
+const DEFAULT_STYLE = textLabels(labelNaming('UnderscoreEscapingWithSuffixes', 'underscores'));
+
+/** The block of an attribute set in text that every version of Prometheus reads. */
+export const attributeLabels = DEFAULT_STYLE.blockOf;
+
 /** Labels that tell the scope of a series; attributes that would take one of the three fixed names are left out. */
-function scopeLabels(scope: InstrumentationScope): Label[] {
+export function scopeLabels(scope: InstrumentationScope, { nameOf }: LabelNaming): Label[] {
   const fixed: Label[] = [
     ['otel_scope_name', scope.name],
     ['otel_scope_schema_url', scope.schemaUrl ?? ''],
     ['otel_scope_version', scope.version ?? ''],
   ];
-  const names = fixed.map(([name]) => name);
+  const names = fixed.map(([name]) => nameOf(name));
   const attributes = Object.entries(scope.attributes ?? {})
     .filter((entry): entry is [string, AttributeValue] => entry[1] != null)
     .map(([key, value]): Label => [`${SCOPE_PREFIX}${key}`, value])
     .filter(([key]) => !names.includes(nameOf(key)));
-  return [...fixed, ...attributes].sort(byKey);
-}
-
-/**
- * @param labels sorted by key: where keys become the same name, the values are joined in this order. A label
- *   without a value is left out, because to Prometheus it does not exist.
- */
-function labelBlock(labels: readonly Label[]): string {
-  const texts = new Map<string, string>();
-  for (const [key, value] of labels) {
-    const name = nameOf(key);
-    const before = texts.get(name);
-    const text = valueText(value);
-    texts.set(name, before === undefined ? text : `${before};${text}`);
-  }
-  let block = '';
-  // Equal labels must give equal blocks, whatever the keys were called that the names come from.
-  for (const [name, text] of [...texts].sort(byKey)) {
-    if (text === '') continue;
-    block += `${block === '' ? '' : ','}${name}="${escaped(text)}"`;
-  }
-  return byteString(block);
-}
-
-/** A text as one character per byte of its UTF-8; a lone surrogate becomes U+FFFD. */
-export function byteString(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range means "not ASCII"
-  return /[^\x00-\x7f]/.test(text) ? Buffer.from(text).toString('latin1') : text;
+  return [...fixed, ...attributes];
 }
 
 function labelsOf({ keys, values }: AttributeSet): Label[] {
@@ -97,13 +172,7 @@ function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown])
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function escaped(text: string): string {
-  return /[\\"\n]/.test(text)
-    ? text.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`))
-    : text;
-}
-
 /** OTel "Common specification", "Representing non-string values as strings". */
-function valueText(value: AttributeValue): string {
+export function valueText(value: AttributeValue): string {
   return typeof value === 'object' ? jsonText(value) : String(value);
 }

@@ -1,5 +1,24 @@
-// OpenTelemetry names and units as Prometheus names, by the strategy `UnderscoreEscapingWithSuffixes`
-// (OTel "Prometheus and OpenMetrics Compatibility", "Metric Metadata" and "Metric Attributes").
+// OpenTelemetry names and units as Prometheus names (OTel "Prometheus and OpenMetrics Compatibility", "Metric
+// Metadata" and "Metric Attributes").
+
+/** How names become Prometheus's, as OpenTelemetry calls it; the default comes first. */
+export const TRANSLATION_STRATEGIES = [
+  'UnderscoreEscapingWithSuffixes',
+  'UnderscoreEscapingWithoutSuffixes',
+  'NoUTF8EscapingWithSuffixes',
+  'NoTranslation',
+] as const;
+
+export type TranslationStrategy = (typeof TRANSLATION_STRATEGIES)[number];
+
+/** Whether names keep every character that they have. */
+export function keepsUtf8(strategy: TranslationStrategy): boolean {
+  return strategy === 'NoUTF8EscapingWithSuffixes' || strategy === 'NoTranslation';
+}
+
+function addsSuffixes(strategy: TranslationStrategy): boolean {
+  return strategy === 'UnderscoreEscapingWithSuffixes' || strategy === 'NoUTF8EscapingWithSuffixes';
+}
 
 /** UCUM units that the compatibility spec gives a word for. Any other unit stays as it is, with legal characters. */
 const UNIT_WORDS = new Map(
@@ -44,19 +63,35 @@ const PER_UNIT_WORDS = new Map(
  * The name of a metric family, or undefined when nothing legal remains of the name. A suffix that the name
  * already has is not added again, and the unit `1` adds none.
  */
-export function metricName(name: string, unit: string, isCounter: boolean): string | undefined {
+export function metricName(
+  name: string,
+  unit: string,
+  isCounter: boolean,
+  strategy: TranslationStrategy = 'UnderscoreEscapingWithSuffixes',
+): string | undefined {
+  if (keepsUtf8(strategy)) {
+    if (name === '') return undefined;
+    return addsSuffixes(strategy) ? withSuffixes(name, unit, isCounter) : name;
+  }
   let legal = name.replace(/[^a-zA-Z0-9_:]/g, '_');
   if (/^_*$/.test(legal)) return undefined;
   if (/^[0-9]/.test(legal)) legal = `_${legal}`;
-  // The type suffix comes last, so it steps aside for the unit: `foo.bytes.total` ends with its unit already.
-  if (isCounter) legal = legal.replace(/_total$/, '');
-  const suffix = unitSuffix(unit);
-  if (suffix !== '' && legal !== suffix && !legal.endsWith(`_${suffix}`)) legal += `_${suffix}`;
-  if (isCounter) legal += '_total';
+  if (addsSuffixes(strategy)) legal = withSuffixes(legal, unit, isCounter);
   return legal.replace(/_{2,}/g, '_');
 }
 
-function unitSuffix(unit: string): string {
+function withSuffixes(name: string, unit: string, isCounter: boolean): string {
+  // The type suffix comes last, so it steps aside for the unit: `foo.bytes.total` ends with its unit already.
+  let suffixed = isCounter ? name.replace(/[._]total$/, '') : name;
+  const suffix = unitSuffix(unit);
+  if (suffix !== '' && suffixed !== suffix && !new RegExp(`[._]${suffix}$`).test(suffixed)) {
+    suffixed += `_${suffix}`;
+  }
+  return isCounter ? `${suffixed}_total` : suffixed;
+}
+
+/** A unit in words, as it ends a name; empty for none. */
+export function unitSuffix(unit: string): string {
   const [main = '', ...per] = unit.replace(/\{[^}]*\}/g, '').split('/');
   const words = [UNIT_WORDS.get(main) ?? main];
   const divisor = per.join('/');
@@ -71,4 +106,9 @@ function unitSuffix(unit: string): string {
 export function labelName(key: string): string {
   const legal = key.replace(/[^a-zA-Z0-9]+/g, '_') || '_';
   return /^[0-9]/.test(legal) ? `key_${legal}` : legal;
+}
+
+/** {@link labelName} for scrapers that take any UTF-8. `__name__` would be the name of the metric. */
+export function utf8LabelName(key: string): string {
+  return key === '' || key === '__name__' ? labelName(key) : key;
 }

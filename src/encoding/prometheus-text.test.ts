@@ -477,3 +477,18 @@ test('label values come back as they were', () => {
     ),
   );
 });
+
+test('keys of two types do not make one long step, however many series there are', () => {
+  const points = Array.from({ length: 50_000 }, (_, i) => [{ id: `${i}` }, i] as const);
+  const metric = counter('c', [...points, [{ id: 1 }, -1], [{ id: 'new' }, -2], [{ id: 2.5 }, -3]]);
+  const problems: PrometheusProblem[] = [];
+  const chunks = [
+    ...encodePrometheusText(batchOf([[scope, [metric]]]), { onProblem: (problem) => problems.push(problem) }),
+  ];
+  const [family] = parsePrometheusText(Buffer.concat(chunks));
+  expect(family!.samples.slice(-2).map(({ value }) => value)).toEqual([-2, -3]);
+  expect(family!.samples).toHaveLength(50_002);
+  expect(problems).toHaveLength(1);
+  // The steps in which there is nothing to send yet.
+  expect(chunks.filter((chunk) => chunk.length === 0).length).toBeGreaterThan(40);
+});

@@ -1,28 +1,23 @@
-// The Prometheus text format 0.0.4.
-import { AttributeSet } from '../data/attribute-set.ts';
+// The Prometheus text formats 0.0.4 and 1.0.0. They differ in that 1.0.0 may have names with any character, in quotes;
+// which of the two it is follows from the escaping.
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
-import { metricFamilies, type PrometheusProblem } from './prometheus-families.ts';
-import { attributeLabels, byteString, seriesLabels } from './prometheus-labels.ts';
-import { sampleWriter } from './prometheus-samples.ts';
+import { byteString, escapedName, isClassicName, quotable } from './prometheus-escaping.ts';
+import { type ExposableMetric, type Family, metricFamilies } from './prometheus-families.ts';
+import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
+import {
+  duplicateIn,
+  type Plan,
+  type PrometheusEncodingOptions,
+  planOf,
+  TARGET_INFO,
+} from './prometheus-options.ts';
+import { type SampleWriter, sampleWriter } from './prometheus-samples.ts';
 import { TextChunk } from './text-chunk.ts';
 
-export interface PrometheusTextOptions {
-  /**
-   * Whether each sample tells its scope: `otel_scope_name`, `otel_scope_version`, `otel_scope_schema_url` and
-   * `otel_scope_<attribute>`. Default true, as OpenTelemetry specifies; without them, series of two scopes
-   * that have the same name and attributes are one series, of which the first is kept.
-   */
-  scopeLabels?: boolean;
-  /** Whether the attributes of the resource are told, as the labels of one metric `target_info`. Default true. */
-  targetInfo?: boolean;
-  /** Told of everything that is left out or changed. Each scrape tells all of it again. */
-  onProblem?: (problem: PrometheusProblem) => void;
-}
+export type { PrometheusEncodingOptions as PrometheusTextOptions } from './prometheus-options.ts';
 
 export const PROMETHEUS_TEXT_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
-const TARGET_INFO = 'target_info';
 
 /**
  * Encodes a batch in chunks of about 64 KiB. What Prometheus cannot have is left out and told to `onProblem`;
@@ -30,51 +25,75 @@ const TARGET_INFO = 'target_info';
  */
 export function* encodePrometheusText(
   batch: MetricBatch,
-  { scopeLabels = true, targetInfo = true, onProblem = () => {} }: PrometheusTextOptions = {},
+  options: PrometheusEncodingOptions = {},
 ): Generator<Uint8Array> {
   const chunk = new TextChunk();
-  const resource = targetInfo ? attributeLabels(AttributeSet.from(batch.resource.attributes)) : '';
-  if (resource !== '') {
-    const text = `${header(TARGET_INFO, 'gauge', 'Attributes of the resource.')}${TARGET_INFO}{${resource}} 1\n`;
-    if (chunk.hasRoom(text.length)) chunk.append(text);
+  const plan = planOf(batch, options);
+  const target = targetSample(plan);
+  if (target !== undefined) {
+    const name = escapedName(TARGET_INFO, plan.escaping);
+    appendNow(chunk, `${header(name, 'gauge', 'Attributes of the resource.')}${name}{${target}} 1\n`);
   }
-
-  for (const family of metricFamilies(batch, targetInfo ? [TARGET_INFO] : [], onProblem)) {
-    const text = header(family.name, family.type, family.help);
-    while (!chunk.hasRoom(text.length)) yield chunk.take();
-    chunk.append(text);
-
-    const members = family.members.map(({ metric, scope }) => ({
-      metric,
-      labels: seriesLabels(scopeLabels ? scope : undefined, family.type === 'histogram'),
-    }));
-    const checks = duplicateChecks(members);
-    for (const [m, { metric, labels }] of members.entries()) {
-      const isFirst = checks[m]!;
-      const write = sampleWriter(family.name, metric);
-      for (let i = 0; i < metric.length; i++) {
-        const block = labels.blockOf(metric.attributes[i]!);
-        if (isFirst(i, block)) {
-          while (!write(chunk, block, i)) yield chunk.take();
-        } else onProblem(duplicateIn(family.name));
-      }
-    }
+  for (const family of metricFamilies(batch, plan)) {
+    yield* append(chunk, header(family.name, family.type, family.help));
+    yield* familySamples(chunk, family, plan, (metric) => sampleWriter(family.name, metric));
   }
   if (chunk.end > 0) yield chunk.take();
 }
 
-function header(name: string, type: string, help: string): string {
-  const lines = `# TYPE ${name} ${type}\n`;
-  if (help === '') return lines;
-  const text = help.replace(/[\\\n]/g, (character) => (character === '\n' ? '\\n' : '\\\\'));
-  return `# HELP ${name} ${byteString(text)}\n${lines}`;
+/** The labels of `target_info`; undefined when there is nothing to tell. */
+export function targetSample({ target, naming }: Plan): string | undefined {
+  const block = target === undefined ? '' : textLabels(naming).blockOf(target);
+  return block === '' ? undefined : block;
 }
 
-function duplicateIn(family: string): PrometheusProblem {
-  return {
-    cause: `duplicate:${family}`,
-    message:
-      `series of ${family} are left out, because their labels in Prometheus are those of another series: ` +
-      'labels do not tell 1 from "1", nor an empty value from none, nor scopes when scope labels are off',
-  };
+/** For the beginning of a text, when the chunk is empty and so has room for anything. */
+export function appendNow(chunk: TextChunk, text: string): void {
+  if (chunk.hasRoom(text.length)) chunk.append(text);
+}
+
+export function* append(chunk: TextChunk, text: string): Generator<Uint8Array> {
+  while (!chunk.hasRoom(text.length)) yield chunk.take();
+  chunk.append(text);
+}
+
+/** The lines of all series of a family, each of them once. */
+export function* familySamples(
+  chunk: TextChunk,
+  family: Family,
+  plan: Plan,
+  writerOf: (metric: ExposableMetric) => SampleWriter,
+): Generator<Uint8Array> {
+  const members = family.members.map(
+    ({ metric, scope }): { metric: ExposableMetric; labels: SeriesLabels } => ({
+      metric,
+      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
+    }),
+  );
+  const checks = duplicateChecks(members);
+  for (const [m, { metric, labels }] of members.entries()) {
+    const isFirst = checks[m]!;
+    const write = writerOf(metric);
+    for (let i = 0; i < metric.length; i++) {
+      const block = labels.blockOf(metric.attributes[i]!);
+      let first = isFirst(i, block);
+      for (; first === undefined; first = isFirst(i, block)) yield chunk.take();
+      if (first) {
+        while (!write(chunk, block, i)) yield chunk.take();
+      } else plan.onProblem(duplicateIn(family.name));
+    }
+  }
+}
+
+function header(name: string, type: string, help: string): string {
+  const shown = nameInText(name);
+  const lines = `# TYPE ${shown} ${type}\n`;
+  if (help === '') return lines;
+  const text = help.replace(/[\\\n]/g, (character) => (character === '\n' ? '\\n' : '\\\\'));
+  return `# HELP ${shown} ${byteString(text)}\n${lines}`;
+}
+
+/** The name of a family in a comment. */
+export function nameInText(name: string): string {
+  return isClassicName(name) ? name : `"${byteString(quotable(name))}"`;
 }

@@ -3,6 +3,8 @@
 /** Large enough for the cost of a write to vanish, small enough to be filled well within a time slice. */
 const CHUNK_SIZE = 64 * 1024;
 
+const NOTHING = new Uint8Array(0);
+
 export class TextChunk {
   /** Written from `end` on, by whoever asked for the room. */
   buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
@@ -21,8 +23,9 @@ export class TextChunk {
     this.end += this.buffer.write(bytes, this.end, 'latin1');
   }
 
-  /** Gives away what was written and starts anew. */
+  /** Gives away what was written, which may be nothing, and starts anew. */
   take(): Uint8Array {
+    if (this.end === 0) return NOTHING;
     const bytes = this.buffer.subarray(0, this.end);
     this.buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
     this.end = 0;

@@ -1,5 +1,4 @@
 // A reader that Prometheus scrapes.
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   type AggregationOption,
   type AggregationSelector,
@@ -9,6 +8,7 @@ import { report } from '../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../data/metric-data.ts';
+import { optionChecks } from '../data/option-checks.ts';
 import {
   type CollectionResult,
   type ComponentMetrics,
@@ -21,7 +21,13 @@ import {
 import { awaitAttributes } from '../data/resource.ts';
 import { toBatch } from '../data/to-batch.ts';
 import type { PrometheusProblem } from '../encoding/prometheus-families.ts';
-import { encodePrometheusText, PROMETHEUS_TEXT_CONTENT_TYPE } from '../encoding/prometheus-text.ts';
+import { TRANSLATION_STRATEGIES } from '../encoding/prometheus-names.ts';
+import type { PrometheusOptions } from '../encoding/prometheus-options.ts';
+import { answerOf, type ScrapeAnswer, type ScrapeRequest, type ScrapeSource } from './scrape-answer.ts';
+import { authentication, type ScrapeCredentials } from './scrape-authentication.ts';
+import { SharedCollections } from './scrape-collections.ts';
+import { fetchScrape } from './scrape-fetch.ts';
+import { type ScrapeHandler, scrapeHandler } from './scrape-handler.ts';
 import { answerScrape } from './scrape-response.ts';
 import {
   type ListenOptions,
@@ -30,20 +36,23 @@ import {
   startScrapeServer,
 } from './scrape-server.ts';
 
-export type { ListenOptions, ScrapeAddress } from './scrape-server.ts';
+export type { TranslationStrategy } from '../encoding/prometheus-names.ts';
+export type { ResourceLabels } from '../encoding/prometheus-options.ts';
+export type { ScrapeCredentials } from './scrape-authentication.ts';
+export type { FetchRequest } from './scrape-fetch.ts';
+export type { ScrapeHandler } from './scrape-handler.ts';
+export type { ListenOptions, ScrapeAddress, ScrapeTlsOptions } from './scrape-server.ts';
 
-export interface PrometheusMetricReaderOptions {
+export interface PrometheusMetricReaderOptions extends PrometheusOptions {
   /**
-   * Whether each series tells the meter it comes from, in labels that begin with `otel_scope_`. Default true, as
-   * OpenTelemetry specifies. Without them, series of two meters that have the same name and attributes are
-   * one series, of which the first is shown.
+   * Who may scrape: a username and password, a token, or a list of them. Others get a 401. Default: everyone who reaches
+   * the server.
    */
-  scopeLabels?: boolean;
-  /** Whether the resource is shown, as labels of the metric `target_info`. Default true. */
-  targetInfo?: boolean;
+  authentication?: ScrapeCredentials | readonly ScrapeCredentials[];
   /**
    * Milliseconds that observable callbacks may take; what they observe later is missing from the scrape.
-   * Default 5000, half of Prometheus's scrape timeout, so that a slow callback costs its own metric only.
+   * Default 5000, half of Prometheus's scrape timeout, so that a slow callback costs its own metric only. Less when
+   * the scraper says that it waits for less than a quarter more.
    */
   callbackTimeoutMillis?: number;
   /** Default: the aggregation that the specification gives each instrument kind. */
@@ -51,6 +60,11 @@ export interface PrometheusMetricReaderOptions {
   /** Series per stream before the overflow series takes the rest. Default 2000 for all kinds. */
   cardinalitySelector?: (instrumentType: InstrumentType) => number;
 }
+
+/** Of the time that the scraper waits, what callbacks may take; the rest is for encoding and sending. */
+const CALLBACK_SHARE = 0.8;
+
+const { demand, demandFunction, demandNothing, demandObject } = optionChecks('PrometheusMetricReader');
 
 /** What a scrape in flight gets at shutdown: enough for a large one, too little to delay a restart. */
 const CLOSE_GRACE_MILLIS = 1_000;
@@ -64,43 +78,43 @@ export class PrometheusMetricReader implements IMetricReader {
   readonly receivesSelfMetrics = true;
   readonly #options: PrometheusMetricReaderOptions;
   readonly #told = new Set<string>();
+  readonly #source: ScrapeSource;
   #producer: MetricProducer | undefined;
   #self: ComponentMetrics | undefined;
-  #batch: Promise<MetricBatch> | undefined;
   #detected: Promise<void> | undefined;
   #server: Promise<ScrapeServer> | undefined;
   #address: ScrapeAddress | undefined;
   #shutdown: Promise<void> | undefined;
 
+  /** @throws ConfigError naming the option that cannot work */
   constructor(options: PrometheusMetricReaderOptions = {}) {
     this.#options = options;
+    const { encodingOptions, authentication } = sourceOptions(options);
+    const collections = new SharedCollections((timeoutMillis) => this.#collectBatch(timeoutMillis));
+    const most = options.callbackTimeoutMillis ?? 5_000;
+    this.#source = {
+      authentication,
+      encodingOptions: { ...encodingOptions, onProblem: (problem) => this.#tellOnce(problem) },
+      acquire: (scrapeTimeoutMillis = Number.POSITIVE_INFINITY) =>
+        collections.acquire(Math.min(most, CALLBACK_SHARE * scrapeTimeoutMillis)),
+      started: (batch) => this.#self?.operation(batch.pointCount) ?? (() => {}),
+    };
   }
 
   /**
-   * Answers a scrape. A function of its own, so that it can be passed on: `createServer(reader.handler)`,
-   * `app.get('/metrics', reader.handler)`.
+   * Answers a scrape in any server. A function of its own, so that it can be passed on: `createServer(reader.handler)`,
+   * `app.get('/metrics', reader.handler)` in Express, Fastify, Koa's router and Hono. Given a `Request` it returns a
+   * `Response`.
    */
-  readonly handler = (request: IncomingMessage, response: ServerResponse): void => {
-    let ended: ((error?: unknown) => void) | undefined;
-    answerScrape(request, response, async () => {
-      const batch = await this.#sharedBatch();
-      ended = this.#self?.operation(batch.pointCount);
-      return {
-        contentType: PROMETHEUS_TEXT_CONTENT_TYPE,
-        chunks: encodePrometheusText(batch, {
-          scopeLabels: this.#options.scopeLabels,
-          targetInfo: this.#options.targetInfo,
-          onProblem: (problem) => this.#tellOnce(problem),
-        }),
-      };
-    }).then(
-      () => ended?.(),
-      (error) => {
-        ended?.(error);
-        report('error', 'prometheus-scrape', 'a scrape failed', error);
-      },
-    );
-  };
+  readonly handler: ScrapeHandler = scrapeHandler({
+    respond: (request, response) => {
+      answerScrape(request, response, this.#answer).catch(reportFailure);
+    },
+    fetch: (request) => fetchScrape(request, this.#answer, reportFailure),
+  });
+
+  readonly #answer = (request: ScrapeRequest, gone: AbortSignal): Promise<ScrapeAnswer> =>
+    answerOf(request, this.#source, gone);
 
   /**
    * Starts a server for scrapes. It does not keep the process alive.
@@ -183,16 +197,7 @@ export class PrometheusMetricReader implements IMetricReader {
     await server?.close(graceMillis);
   }
 
-  /** Scrapes at the same time share a collection, and callbacks run once for all of them. */
-  #sharedBatch(): Promise<MetricBatch> {
-    this.#batch ??= this.#collectBatch().finally(() => {
-      this.#batch = undefined;
-    });
-    return this.#batch;
-  }
-
-  async #collectBatch(): Promise<MetricBatch> {
-    const timeoutMillis = this.#options.callbackTimeoutMillis ?? 5_000;
+  async #collectBatch(timeoutMillis: number): Promise<MetricBatch> {
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis });
     if (errors.length > 0) {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);
@@ -211,4 +216,57 @@ export class PrometheusMetricReader implements IMetricReader {
     this.#told.add(cause);
     report('warn', `prometheus:${cause}`, message);
   }
+}
+
+/** @throws ConfigError naming the option that cannot work */
+function sourceOptions(options: PrometheusMetricReaderOptions) {
+  demandObject('options', options);
+  const {
+    scopeLabels,
+    targetInfo,
+    createdSeries,
+    resourceLabels,
+    translationStrategy,
+    authentication: credentials,
+    callbackTimeoutMillis,
+    aggregationSelector,
+    cardinalitySelector,
+    ...unknown
+  } = options;
+  demandNothing(unknown);
+  const switches = { scopeLabels, targetInfo, createdSeries };
+  for (const [name, value] of Object.entries(switches)) {
+    demand(value === undefined || typeof value === 'boolean', name, value, 'true or false');
+  }
+  demand(
+    translationStrategy === undefined || TRANSLATION_STRATEGIES.includes(translationStrategy),
+    'translationStrategy',
+    translationStrategy,
+    TRANSLATION_STRATEGIES.join(', or '),
+  );
+  if (resourceLabels !== undefined) {
+    demandObject('resourceLabels', resourceLabels);
+    const { included, excluded, ...more } = resourceLabels;
+    demandNothing(more, 'resourceLabels.');
+    for (const [name, value] of Object.entries({ included, excluded })) {
+      const isList = Array.isArray(value) && value.every((pattern) => typeof pattern === 'string');
+      demand(value === undefined || isList, `resourceLabels.${name}`, value, 'a list of keys or patterns');
+    }
+  }
+  demand(
+    callbackTimeoutMillis === undefined || callbackTimeoutMillis > 0,
+    'callbackTimeoutMillis',
+    callbackTimeoutMillis,
+    'a number above 0',
+  );
+  demandFunction('aggregationSelector', aggregationSelector, 'a function');
+  demandFunction('cardinalitySelector', cardinalitySelector, 'a function');
+  return {
+    encodingOptions: { ...switches, resourceLabels, translationStrategy },
+    authentication: credentials === undefined ? undefined : authentication(credentials),
+  };
+}
+
+function reportFailure(error: unknown): void {
+  report('error', 'prometheus-scrape', 'a scrape failed', error);
 }

@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { sliced } from '../net/time-slice.ts';
 import { answerScrape } from './scrape-response.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -15,7 +16,11 @@ afterEach(() => {
 async function serve(chunks: Iterable<Uint8Array>) {
   const ended = new EventEmitter<{ answer: [Error | undefined] }>();
   const server = createServer((request, response) => {
-    answerScrape(request, response, async () => ({ contentType: 'text/plain', chunks })).then(
+    answerScrape(request, response, async (_, gone) => ({
+      status: 200,
+      headers: { 'Content-Type': 'text/plain' },
+      body: sliced(chunks, { signal: gone }),
+    })).then(
       () => ended.emit('answer', undefined),
       (error) => ended.emit('answer', error),
     );

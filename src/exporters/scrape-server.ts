@@ -1,9 +1,22 @@
 // An HTTP server for nothing but scrapes. It never keeps the process alive.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
-import { refuse } from './scrape-response.ts';
+import { type PemSource, type TlsMaterial, tlsSource } from '../net/tls.ts';
+
+/** Named as in `tls.createServer`. Files are read again when they change. */
+export interface ScrapeTlsOptions {
+  /** The server's certificate, followed by its intermediates: PEM, or the file that holds it. */
+  cert: PemSource;
+  /** The private key of `cert`. */
+  key: PemSource;
+  /** The passphrase of an encrypted `key`. */
+  passphrase?: string;
+  /** The authorities of scrapers. When given, only those with a certificate from one of them may scrape. */
+  ca?: PemSource | PemSource[];
+}
 
 export interface ListenOptions {
   /**
@@ -15,6 +28,8 @@ export interface ListenOptions {
   port?: number;
   /** Path of the metrics; all others are 404. Default `/metrics`, where Prometheus looks. */
   path?: string;
+  /** Serves HTTPS. Default: HTTP. */
+  tls?: ScrapeTlsOptions;
 }
 
 export interface ScrapeAddress {
@@ -36,17 +51,24 @@ const UNINSTRUMENTED = Symbol.for('meterline.uninstrumented');
 /** @throws ConfigError when an option is not valid or the server cannot listen there */
 export async function startScrapeServer(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
-  { host = 'localhost', port = 9464, path = '/metrics' }: ListenOptions,
+  { host = 'localhost', port = 9464, path = '/metrics', tls }: ListenOptions,
 ): Promise<ScrapeServer> {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new ConfigError(`port is ${port}; it must be an integer from 0 to 65535`);
   }
   if (!path.startsWith('/')) throw new ConfigError(`path is "${path}"; it must start with "/"`);
 
-  const server = createServer((request, response) => {
-    if (request.url?.split('?', 1)[0] === path) handler(request, response);
-    else refuse(response, 404, `The metrics are at ${path}.`);
+  const server = await serverOf(tls, (request, response) => {
+    if (request.url?.split('?', 1)[0] === path) {
+      handler(request, response);
+      return;
+    }
+    response.writeHead(404, { 'Content-Type': 'text/plain; charset=utf-8' });
+    response.end(`The metrics are at ${path}.\n`);
   });
+  // A scrape has no body and few headers: who takes longer to send them only holds the connection.
+  server.headersTimeout = REQUEST_MILLIS;
+  server.requestTimeout = REQUEST_MILLIS;
   Object.assign(server, { [UNINSTRUMENTED]: true });
   // A scraper keeps its connection open between scrapes.
   server.on('connection', (socket) => socket.unref());
@@ -63,7 +85,7 @@ export async function startScrapeServer(
   const { address, port: actual } = server.address() as AddressInfo;
   const urlHost = address.includes(':') ? `[${address}]` : address;
   return {
-    address: { host: address, port: actual, url: `http://${urlHost}:${actual}${path}` },
+    address: { host: address, port: actual, url: `${tls ? 'https' : 'http'}://${urlHost}:${actual}${path}` },
     close: (graceMillis) =>
       new Promise((resolve) => {
         // Not unref'd: the connections are, so without it the process could end before this promise does.
@@ -74,6 +96,44 @@ export async function startScrapeServer(
         });
       }),
   };
+}
+
+const REQUEST_MILLIS = 10_000;
+/** How often Node looks for requests that take too long. */
+const CHECK_MILLIS = 5_000;
+
+async function serverOf(
+  tls: ScrapeTlsOptions | undefined,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<Server | TlsServer> {
+  const options = { connectionsCheckingInterval: CHECK_MILLIS };
+  if (tls === undefined) return createServer(options, answer);
+  if (tls.cert === undefined || tls.key === undefined) {
+    throw new ConfigError('listen: tls has no cert or no key; give both, or leave tls out');
+  }
+  const source = tlsSource('PrometheusMetricReader', tls);
+  let material = await source.current();
+  const mutual = tls.ca !== undefined;
+  const server = createTlsServer(
+    { ...options, ...parts(material), requestCert: mutual, rejectUnauthorized: mutual },
+    answer,
+  );
+  // The connection after the next one has the renewed certificate: this one cannot wait.
+  server.on('connection', () => {
+    source.current().then(
+      (present) => {
+        if (present !== material) server.setSecureContext(parts(present));
+        material = present;
+      },
+      (error) =>
+        report('error', 'scrape-tls', 'the certificate of the scrape server could not be renewed', error),
+    );
+  });
+  return server;
+}
+
+function parts({ cert, key, ca, passphrase }: TlsMaterial) {
+  return { cert, key, ca, passphrase };
 }
 
 const REMEDIES: Record<string, string> = {

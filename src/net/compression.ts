@@ -1,4 +1,5 @@
-// Compressing bodies off the event loop: zlib's asynchronous functions work in Node's thread pool.
+// Compressing bodies off the event loop: zlib's asynchronous functions and streams work in Node's thread pool.
+import { pipeline, Readable, type Transform } from 'node:stream';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { ConfigError } from '../data/errors.ts';
@@ -17,8 +18,9 @@ export interface Compressor {
 type Compress = (body: Uint8Array) => Promise<Uint8Array>;
 
 /** Node has it from 22.15 on; the types are those of an older one. */
-const { zstdCompress } = zlib as unknown as {
+const { zstdCompress, createZstdCompress } = zlib as unknown as {
   zstdCompress?: (body: Uint8Array, done: (error: Error | null, result: Buffer) => void) => void;
+  createZstdCompress?: () => Transform;
 };
 
 const gzip: Compress = promisify<Uint8Array, Buffer>(zlib.gzip);
@@ -45,4 +47,31 @@ export function compressor(owner: string, compression: Compression): Compressor 
     );
   }
   return { contentEncoding: 'zstd', compress: zstd };
+}
+
+export type StreamCompression = Exclude<Compression, 'none'>;
+
+const STREAMS: Partial<Record<StreamCompression, () => Transform>> = {
+  ...(createZstdCompress && { zstd: () => createZstdCompress() }),
+  // The lowest level takes a third of the time of the usual one, for a fifth more bytes.
+  gzip: () => zlib.createGzip({ level: zlib.constants.Z_BEST_SPEED }),
+};
+
+/** What this version of Node can compress streams with, the best first. */
+export const STREAM_COMPRESSIONS = Object.keys(STREAMS) as StreamCompression[];
+
+/** Compresses chunk by chunk as the result is taken, so that no more than a few chunks are held. */
+export async function* compressedStream(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: StreamCompression,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const stream = STREAMS[compression]!();
+  const source = Readable.from(chunks, { highWaterMark: 1 });
+  // What fails, fails the reading below.
+  pipeline(source, stream, () => {});
+  try {
+    for await (const chunk of stream) yield chunk as Uint8Array;
+  } finally {
+    source.destroy();
+  }
 }

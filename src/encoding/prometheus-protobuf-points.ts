@@ -1,0 +1,239 @@
+// One series as a message `io.prometheus.client.Metric`.
+import type {
+  ExemplarColumns,
+  ExponentialHistogramColumns,
+  HistogramColumns,
+  MetricColumns,
+  NumberColumns,
+} from '../data/metric-batch.ts';
+import { DataPointType } from '../data/metric-data.ts';
+import { exemplarLabels, exemplarPerBucket, latestExemplar } from './prometheus-exemplars.ts';
+import type { LabelNaming } from './prometheus-label-shape.ts';
+import {
+  MAX_SCHEMA,
+  MIN_SCHEMA,
+  type NativeBuckets,
+  nativeBuckets,
+  ZERO_THRESHOLD,
+} from './prometheus-native-buckets.ts';
+import {
+  BYTES,
+  FIXED64,
+  MAX_VARINT64_SIZE,
+  nearestCount,
+  type ProtobufWriter,
+  tag,
+  VARINT,
+  varintSize,
+  zigzag,
+} from './protobuf-writer.ts';
+
+/** Writes point `i` with its labels; returns why it cannot be told, having written anything or nothing. */
+export type PointWriter = (out: ProtobufWriter, labels: string, i: number) => string | undefined;
+
+const GAUGE = tag(2, BYTES);
+const COUNTER = tag(3, BYTES);
+const HISTOGRAM = tag(7, BYTES);
+/** Of a counter and a gauge, and of a bucket and an exemplar. */
+const VALUE = tag(1, FIXED64);
+
+const SAMPLE_COUNT = tag(1, VARINT);
+const SAMPLE_SUM = tag(2, FIXED64);
+const BUCKET = tag(3, BYTES);
+const SCHEMA = tag(5, VARINT);
+const ZERO_THRESHOLD_FIELD = tag(6, FIXED64);
+const ZERO_COUNT = tag(7, VARINT);
+const NEGATIVE_SPAN = tag(9, BYTES);
+const NEGATIVE_DELTA = tag(10, BYTES);
+const POSITIVE_SPAN = tag(12, BYTES);
+const POSITIVE_DELTA = tag(13, BYTES);
+const HISTOGRAM_START = tag(15, BYTES);
+/** 16 and wire type 2, in two bytes. */
+const NATIVE_EXEMPLAR = [0x82, 0x01] as const;
+
+const CUMULATIVE_COUNT = tag(1, VARINT);
+const UPPER_BOUND = tag(2, FIXED64);
+const BUCKET_EXEMPLAR = tag(3, BYTES);
+const COUNTER_EXEMPLAR = tag(2, BYTES);
+const COUNTER_START = tag(3, BYTES);
+
+/** More than all fields of a point that have a fixed number. */
+const FIXED_SIZE = 128;
+/** Tag, length, count, tag and bound. */
+const BUCKET_SIZE = 2 + 2 * MAX_VARINT64_SIZE + 9;
+
+export function pointWriter(metric: MetricColumns, naming: LabelNaming): PointWriter {
+  switch (metric.dataPointType) {
+    case DataPointType.SUM:
+      return metric.isMonotonic ? counterWriter(metric, naming) : gaugeWriter(metric);
+    case DataPointType.GAUGE:
+      return gaugeWriter(metric);
+    case DataPointType.HISTOGRAM:
+      return classicWriter(metric, naming);
+    case DataPointType.EXPONENTIAL_HISTOGRAM:
+      return nativeWriter(metric, naming);
+  }
+}
+
+function gaugeWriter({ values }: NumberColumns): PointWriter {
+  return (out, labels, i) => {
+    begin(out, labels);
+    const start = out.open(GAUGE);
+    double(out, VALUE, values[i]!);
+    out.close(start);
+    return undefined;
+  };
+}
+
+function counterWriter({ values, exemplars, startTimes }: NumberColumns, naming: LabelNaming): PointWriter {
+  return (out, labels, i) => {
+    begin(out, labels);
+    const start = out.open(COUNTER);
+    double(out, VALUE, values[i]!);
+    const at = exemplars && latestExemplar(exemplars, i);
+    if (exemplars && at !== undefined) writeExemplar(out, COUNTER_EXEMPLAR, exemplars, at, naming);
+    writeTime(out, COUNTER_START, startTimes[i]!);
+    out.close(start);
+    return undefined;
+  };
+}
+
+function classicWriter(metric: HistogramColumns, naming: LabelNaming): PointWriter {
+  const { boundaries, bucketCounts, counts, sums, exemplars, startTimes } = metric;
+  const bounds = [...boundaries, Number.POSITIVE_INFINITY];
+  const width = bounds.length;
+  return (out, labels, i) => {
+    begin(out, labels);
+    out.reserve(FIXED_SIZE + width * BUCKET_SIZE);
+    const start = out.open(HISTOGRAM);
+    out.byte(SAMPLE_COUNT);
+    out.varint(nearestCount(counts[i]!));
+    // One that was not recorded is no number: left out, it would be read as zero.
+    double(out, SAMPLE_SUM, sums[i]!);
+    const found = exemplars && exemplarPerBucket(exemplars, i, boundaries);
+    let cumulative = 0;
+    for (let b = 0; b < width; b++) {
+      cumulative += bucketCounts[i * width + b]!;
+      const bucket = out.open(BUCKET);
+      out.reserve(BUCKET_SIZE);
+      out.byte(CUMULATIVE_COUNT);
+      out.varint(nearestCount(b === width - 1 ? counts[i]! : cumulative));
+      double(out, UPPER_BOUND, bounds[b]!);
+      const at = found?.[b];
+      if (exemplars && at !== undefined) writeExemplar(out, BUCKET_EXEMPLAR, exemplars, at, naming);
+      out.close(bucket);
+    }
+    writeTime(out, HISTOGRAM_START, startTimes[i]!);
+    out.close(start);
+    return undefined;
+  };
+}
+
+function nativeWriter(metric: ExponentialHistogramColumns, naming: LabelNaming): PointWriter {
+  const { counts, sums, scales, zeroCounts, positive, negative, exemplars, startTimes } = metric;
+  const buckets: NativeBuckets = { offsets: [], lengths: [], deltas: [] };
+  return (out, labels, i) => {
+    const scale = scales[i]!;
+    if (scale < MIN_SCHEMA) return `their scale ${scale} is coarser than Prometheus has`;
+    if (Number.isNaN(sums[i]!)) return 'they have no sum, which Prometheus demands';
+    begin(out, labels);
+    const start = out.open(HISTOGRAM);
+    out.reserve(FIXED_SIZE);
+    out.byte(SAMPLE_COUNT);
+    out.varint(nearestCount(counts[i]!));
+    double(out, SAMPLE_SUM, sums[i]!);
+    out.byte(SCHEMA);
+    out.varint(zigzag(Math.min(scale, MAX_SCHEMA)));
+    // It is also what tells a native histogram without any value from a classic one.
+    double(out, ZERO_THRESHOLD_FIELD, ZERO_THRESHOLD);
+    out.byte(ZERO_COUNT);
+    out.varint(nearestCount(zeroCounts[i]!));
+    nativeBuckets(negative, i, scale, buckets);
+    writeBuckets(out, NEGATIVE_SPAN, NEGATIVE_DELTA, buckets);
+    nativeBuckets(positive, i, scale, buckets);
+    writeBuckets(out, POSITIVE_SPAN, POSITIVE_DELTA, buckets);
+    writeTime(out, HISTOGRAM_START, startTimes[i]!);
+    if (exemplars) {
+      for (let at = exemplars.starts[i]!; at < exemplars.starts[i + 1]!; at++) {
+        out.reserve(2);
+        out.byte(NATIVE_EXEMPLAR[0]);
+        writeExemplar(out, NATIVE_EXEMPLAR[1], exemplars, at, naming);
+      }
+    }
+    out.close(start);
+    return undefined;
+  };
+}
+
+function begin(out: ProtobufWriter, labels: string): void {
+  out.reserve(labels.length + FIXED_SIZE);
+  out.byteText(labels);
+}
+
+/** Zero too: old parsers take nothing for granted. */
+function double(out: ProtobufWriter, fieldTag: number, value: number): void {
+  out.reserve(9);
+  out.byte(fieldTag);
+  out.double(value);
+}
+
+function writeBuckets(
+  out: ProtobufWriter,
+  spanTag: number,
+  deltaTag: number,
+  { offsets, lengths, deltas }: NativeBuckets,
+): void {
+  for (let s = 0; s < offsets.length; s++) {
+    const span = out.open(spanTag);
+    out.reserve(2 + 2 * MAX_VARINT64_SIZE);
+    out.byte(tag(1, VARINT));
+    out.varint(zigzag(offsets[s]!));
+    out.byte(tag(2, VARINT));
+    out.varint(lengths[s]!);
+    out.close(span);
+  }
+  if (deltas.length === 0) return;
+  let size = 0;
+  for (const delta of deltas) size += varintSize(zigzagged(delta));
+  out.reserve(size + 1 + MAX_VARINT64_SIZE);
+  out.header(deltaTag, size);
+  for (const delta of deltas) out.varint(zigzagged(delta));
+}
+
+/** Zigzag of more than 32 bits. */
+function zigzagged(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value;
+}
+
+function writeExemplar(
+  out: ProtobufWriter,
+  fieldTag: number,
+  exemplars: ExemplarColumns,
+  at: number,
+  naming: LabelNaming,
+): void {
+  const start = out.open(fieldTag);
+  for (const [name, text] of exemplarLabels(exemplars, at, naming)) {
+    const pair = out.open(tag(1, BYTES));
+    out.string(tag(1, BYTES), name);
+    out.string(tag(2, BYTES), text);
+    out.close(pair);
+  }
+  double(out, tag(2, FIXED64), exemplars.values[at]!);
+  writeTime(out, tag(3, BYTES), exemplars.times[at]!);
+  out.close(start);
+}
+
+const NANOS = 1_000_000_000n;
+
+/** A time that is not known is left out. */
+function writeTime(out: ProtobufWriter, fieldTag: number, nanoseconds: bigint): void {
+  if (nanoseconds === 0n) return;
+  const start = out.open(fieldTag);
+  out.reserve(2 + 2 * MAX_VARINT64_SIZE);
+  out.byte(tag(1, VARINT));
+  out.varint(Number(nanoseconds / NANOS));
+  out.byte(tag(2, VARINT));
+  out.varint(Number(nanoseconds % NANOS));
+  out.close(start);
+}
