@@ -1,5 +1,6 @@
 // Which attributes of a measurement a stream keeps.
 import { type Attributes, type Context, context } from '@opentelemetry/api';
+import { isObject, shown } from '../data/checked-options.ts';
 import { report } from '../data/diagnostics.ts';
 import { isPattern, wildcard } from './wildcard.ts';
 
@@ -95,7 +96,9 @@ export function processed(
   given?: Context,
 ): Attributes {
   try {
-    return keptAttributes(process(attributes, given ?? context.active()), () => true);
+    const result: unknown = process(attributes, given ?? context.active());
+    if (!isObject(result) || result instanceof Promise) throw new TypeError(`it gave ${refused(result)}`);
+    return keptAttributes(result as Attributes, () => true);
   } catch (error) {
     report(
       'error',
@@ -105,4 +108,10 @@ export function processed(
     );
     return {};
   }
+}
+
+/** A processor that is an async function by mistake may fail later on as well, and nobody else would see to that. */
+function refused(result: unknown): string {
+  if (result instanceof Promise) result.catch(() => {});
+  return result instanceof Promise ? 'a promise' : shown(result);
 }

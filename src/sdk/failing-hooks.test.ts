@@ -38,6 +38,27 @@ describe('hooks that fail', () => {
     expect(logs).toEqual([expect.stringContaining('an attributes processor of a View failed')]);
   });
 
+  test.each<[string, () => unknown]>([
+    ['nothing', () => undefined],
+    ['a text', () => 'abc'],
+    ['a promise', async () => ({ a: 1 })],
+    ['a promise that fails', () => Promise.reject(new Error('mine'))],
+  ])(
+    'a processor that gives %s is told, and the measurement counts without attributes',
+    async (_, process) => {
+      const reader = new ManualMetricReader();
+      const provider = new MeterProvider({
+        readers: [reader],
+        views: [{ attributesProcessors: [{ process: process as () => object as never }] }],
+      });
+      provider.getMeter('m').createCounter('c').add(1, { a: 1 });
+      expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+      expect(logs).toEqual([expect.stringContaining('an attributes processor of a View failed')]);
+      // A rejection that nobody handles fails the run.
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  );
+
   test.each([AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])(
     'what a failed round observed does not count in a distribution (temporality %s)',
     async (temporality) => {
