@@ -67,6 +67,18 @@ describe('remove', () => {
     expect(fromHrTime(after!.startTime)).toBeGreaterThan(fromHrTime(before!.endTime));
   });
 
+  test('leaves the others as old as they are', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    for (const a of [1, 2, 3]) counter.add(1, { a });
+    const startsOf = async () =>
+      new Map((await metricsOf(reader))[0]!.dataPoints.map((it) => [it.attributes.a, it.startTime]));
+    const before = await startsOf();
+    before.delete(1);
+    counter.remove({ a: 1 });
+    expect(await startsOf()).toEqual(before);
+  });
+
   test('goes through the attribute filter of a View, and is for all readers and all kinds', async () => {
     const readers = [new ManualMetricReader(), new ManualMetricReader()];
     const views = [{ attributesProcessors: [createAllowListAttributesProcessor(['a'])] }];
@@ -88,6 +100,25 @@ describe('remove', () => {
       );
       expect(left).toEqual(new Array(4).fill({ a: 2 }));
     }
+  });
+
+  test("leaves a series that a View's processor makes of several", async () => {
+    const process = ({ id, method, tags }: Attributes): Attributes =>
+      id === undefined
+        ? { method, tags, side: 'server' }
+        : { id: '/item/:id', method: String(method).toLowerCase(), tags };
+    const { reader, meter } = setUp(CUMULATIVE, { views: [{ attributesProcessors: [{ process }] }] });
+    const counter = meter.createCounter('c');
+    for (const id of [1, 2]) counter.add(id, { id, method: 'get', tags: ['x'] });
+    for (const method of ['GET', Number.NaN]) counter.add(1, { method, tags: ['x'] });
+    counter.remove({ id: 1, method: 'get', tags: ['x'] });
+    counter.remove({ id: '/item/:id', method: 'GET', tags: ['x'] });
+    // Here nothing was changed or left out.
+    counter.remove({ method: Number.NaN, tags: ['x'] });
+    expect(await pointsOf(reader)).toEqual([
+      [{ id: '/item/:id', method: 'get', tags: ['x'] }, 3],
+      [{ method: 'GET', tags: ['x'], side: 'server' }, 1],
+    ]);
   });
 
   test('of what is not there does nothing', async () => {

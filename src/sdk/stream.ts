@@ -1,12 +1,13 @@
 // One stream of points: an instrument as one View shows it to one reader.
-import type { Attributes, Context } from '@opentelemetry/api';
+import type { Attributes, AttributeValue, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
 import { SumAggregator } from './aggregation/sum.ts';
+import { isNaNTwice } from './attribute-branch.ts';
 import { type AttributeFilter, keptAttributes, processed } from './attribute-filter.ts';
-import type { AttributeInterner } from './attribute-interner.ts';
+import type { AttributeInterner, CanonicalAttributes } from './attribute-interner.ts';
 import type { Part, Shape } from './attribute-shape.ts';
 import { elapsedMillis, steadyTime, toWallTimes } from './clock.ts';
 import type { SeriesTable } from './series-table.ts';
@@ -144,8 +145,8 @@ export class SyncStream implements Stream {
     const { interner, table } = this.#options;
     const whole = interner.canonical(attributes);
     const left = interner.canonical(kept(this.#options, own(this.#options, attributes)));
-    // Such a series also holds what was recorded with other values of the attributes left out.
-    if (left.keys.length < whole.keys.length) return;
+    // Such a series also holds what was recorded with other values of the attributes left out or changed.
+    if (!whole.keys.every((key, i) => holds(left, key, whole.values[i]!))) return;
     const set = interner.lookup(left);
     const row = set === undefined ? -1 : table.rowOf(set);
     if (set === undefined || row < 0) return;
@@ -192,6 +193,11 @@ export class SyncStream implements Stream {
     const points = copyPoints(this.descriptor, this.#options, end, rows, start);
     return points && this.table.aggregator.collect(points, rows);
   }
+}
+
+function holds({ keys, values }: CanonicalAttributes, key: string, value: AttributeValue): boolean {
+  const own = values[keys.indexOf(key)];
+  return own === value || isNaNTwice(own, value);
 }
 
 /** What a processor of the user's makes of the attributes. */
