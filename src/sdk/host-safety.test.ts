@@ -2,6 +2,8 @@
 import { DiagLogLevel, diag, type MetricOptions } from '@opentelemetry/api';
 import { describe, expect, test } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
+import { AggregationTemporality } from '../data/metric-data.ts';
+import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { MeterProvider } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 
@@ -98,5 +100,51 @@ describe('[1.09] no call of the API throws', () => {
     counter.add(-1);
     counter.add(1);
     expect(await pointsOf(reader)).toEqual([[{}, 1]]);
+  });
+});
+
+describe('a getter of attributes that ends series while they are read', () => {
+  captureLogs();
+
+  test('sends the measurement to no other series, of whichever reader', async () => {
+    const readers = [AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE].map(
+      (temporality) => new ManualMetricReader({ aggregationTemporalitySelector: () => temporality }),
+    );
+    const counter = new MeterProvider({ readers }).getMeter('test').createCounter('c');
+    const others = [0, 1, 2, 3, 4, 5].map((i) => ({ i }));
+    for (const attributes of others) counter.add(1, attributes);
+    counter.add(1, { z: 5 });
+    // Twice, so that the delta reader no longer has the series.
+    for (let i = 0; i < 2; i++) await readers[0]!.collect();
+    let reads = 0;
+    counter.add(1, {
+      get z() {
+        if (++reads === 2) counter.remove({ z: 5 });
+        return 5;
+      },
+    });
+    expect(await pointsOf(readers[0]!)).toEqual([[{ z: 5 }, 1]]);
+    const points = await pointsOf(readers[1]!);
+    expect(points).toEqual([...others, { z: 5 }].map((attributes) => [attributes, 1]));
+  });
+
+  test('leaves no exemplar for the series that comes after it', async () => {
+    const reader = new ManualMetricReader();
+    const views = [{ attributesProcessors: [createAllowListAttributesProcessor(['a'])] }];
+    const provider = new MeterProvider({ readers: [reader], views, exemplarFilter: 'always_on' });
+    // Of different buckets, so that neither takes the place of the other.
+    const histogram = provider.getMeter('test').createHistogram('h');
+    histogram.record(9, {
+      a: 1,
+      get b() {
+        histogram.remove({ a: 1 });
+        return 1;
+      },
+    });
+    histogram.record(1, { a: 2 });
+    const [metric] = await metricsOf(reader);
+    const [point] = metric!.dataPoints;
+    expect(point!.attributes).toEqual({ a: 2 });
+    expect(point!.exemplars?.map(({ value }) => value)).toEqual([1]);
   });
 });

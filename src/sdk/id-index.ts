@@ -1,7 +1,8 @@
 // A hash map from small non-negative integers to small non-negative integers on two typed arrays:
 // 12 to 16 bytes an entry, where a Map takes about 40, and no allocation to look up.
 
-const EMPTY = -1;
+/** Not -1, which is the number of a set that has been released: nothing is to be found under it. */
+const EMPTY = -2;
 
 /**
  * 2^32 divided by the golden ratio: multiples of it spread numbers in sequence evenly over the slots. Taken as they are

@@ -42,6 +42,8 @@ export class SampledExemplars implements ExemplarStore {
   /** How many places for exemplars have been used, and the first of those that are free again. */
   #used = 0;
   #free = NONE;
+  /** How often the exemplars of a row have been given up or to another row. */
+  #changes = 0;
 
   constructor({ size, bucketOf }: Sampling) {
     this.#size = size;
@@ -75,8 +77,10 @@ export class SampledExemplars implements ExemplarStore {
       }
     }
     try {
-      // Before anything is kept: the attributes are the caller's, and reading them may throw.
+      // Before anything is kept: the attributes are the caller's, and reading them may throw, or end the very series.
+      const changes = this.#changes;
       const filtered = filteredAttributes(set, attributes);
+      if (changes !== this.#changes) return;
       const at = replaced === NONE ? this.#insert(row, before, bucket) : replaced;
       const span = spanOf(context);
       const isTraced = span !== undefined && isSpanContextValid(span);
@@ -113,6 +117,7 @@ export class SampledExemplars implements ExemplarStore {
   }
 
   clear(row: number): void {
+    this.#changes++;
     if (row >= this.#heads.length) return;
     let at = this.#heads[row]!;
     this.#heads[row] = NONE;
