@@ -54,6 +54,7 @@ export class BoundSeries {
   }
 
   #recordMore(value: number, context: Context | undefined, sampled: Context | undefined): void {
+    if (this.#recorder.isClosed) return;
     const others = this.#others;
     for (let i = 0; i < others.length; i++) others[i]!.record(value, this.#attributes, sampled);
     const unbound = this.#unbound;

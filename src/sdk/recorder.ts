@@ -38,6 +38,10 @@ export class Recorder {
     findRegistry();
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   get streams(): readonly SyncStream[] {
     return [...this.#plain, ...this.#filtered];
   }
@@ -99,6 +103,7 @@ export class Recorder {
   /** Makes the instrument record nothing from here on. */
   close(): void {
     this.#isClosed = true;
+    for (const { table } of this.streams) table.close();
     this.#plain = [];
     this.#filtered = [];
   }

@@ -55,6 +55,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   #overflow: Cell | undefined;
   /** The rows below have been written in this window, as far as {@link #evictOne} is concerned. */
   #evicted = 0;
+  #isClosed = false;
 
   constructor(aggregator: A, interner: AttributeInterner, options: SeriesTableOptions) {
     this.aggregator = aggregator;
@@ -72,8 +73,14 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return this.#index.get(set.id);
   }
 
+  /** Nobody collects any more: what handles still record goes to any row, and nothing is made for it. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
   /** The row that takes measurements with these attributes: found, made, or that of the overflow series. */
   open(attributes: Attributes): number {
+    if (this.#isClosed) return 0;
     const canonical = this.#interner.canonical(attributes);
     const known = this.#interner.lookup(canonical);
     const row = known === undefined ? -1 : this.#index.get(known.id);
@@ -139,6 +146,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
 
   /** Keeps a measurement as an example, if the reservoir of its series wants it. */
   offer(row: number, value: number, attributes: Attributes, context: Context): void {
+    if (this.#isClosed) return;
     const { exemplarReservoir: create } = this.#options;
     this.#exemplars ??= create
       ? new CustomReservoirs(create)

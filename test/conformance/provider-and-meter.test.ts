@@ -15,6 +15,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import { metricsEnvironment } from '../../src/config/metrics-environment.ts';
 import { metricsConfig } from '../../src/config/schema.ts';
 import { AggregationType } from '../../src/data/aggregation-option.ts';
+import { resetReports } from '../../src/data/diagnostics.ts';
 import { ExportResultCode, type PushMetricExporter } from '../../src/data/exporter.ts';
 import { AggregationTemporality, type Histogram, InstrumentType } from '../../src/data/metric-data.ts';
 import { toBatch } from '../../src/data/to-batch.ts';
@@ -200,6 +201,37 @@ describe('MeterProvider', () => {
     expect(exporter.export).toHaveBeenCalledTimes(length);
     expect(callback).not.toHaveBeenCalled();
     expect(logs.filter((message) => /not a valid|ignored|created/.test(message))).toEqual([]);
+  });
+
+  test("[1.11] after shutdown a bound instrument calls no processor and no reservoir of the user's, and says nothing", async () => {
+    const process = vi.fn((incoming: Attributes) => incoming);
+    const offer = vi.fn();
+    const collect = () => [];
+    const aggregationCardinalityLimit = 1;
+    const provider = new MeterProvider({
+      readers: [new ManualMetricReader({ aggregationTemporalitySelector: () => DELTA })],
+      views: [
+        { instrumentName: 'c', attributesProcessors: [{ process }], aggregationCardinalityLimit },
+        {
+          instrumentName: 'c',
+          name: 'with reservoirs',
+          exemplarReservoir: () => ({ offer, collect }),
+          aggregationCardinalityLimit,
+        },
+      ],
+      exemplarFilter: 'always_on',
+    });
+    const counter = provider.getMeter('m').createCounter('c');
+    const bound = [1, 2, 3].map((a) => counter.bind({ a }));
+    counter.remove({ a: 1 });
+    await provider.shutdown();
+    process.mockClear();
+    logs.length = 0;
+    resetReports();
+    for (const handle of bound) handle.add(1);
+    expect(process).not.toHaveBeenCalled();
+    expect(offer).not.toHaveBeenCalled();
+    expect(logs).toEqual([]);
   });
 
   test('[1.32] a meter that is a no-op lets go of callbacks', async () => {
