@@ -107,6 +107,16 @@ describe('synchronous instruments', () => {
     ]);
   });
 
+  test('[2.17] an observable counter refuses negative values, of which no growth can be told', async () => {
+    const { reader, meter } = setUp();
+    meter.createObservableCounter('o').addCallback((result) => {
+      result.observe(-5, { a: 1 });
+      result.observe(0, { a: 2 });
+    });
+    expect(await pointsOf(reader)).toEqual([[{ a: 2 }, 0]]);
+    expect(logs).toEqual(['meterline: o: the measurement number -5 is ignored; it must not be negative']);
+  });
+
   test.each([
     Number.NaN,
     Number.POSITIVE_INFINITY,

@@ -16,7 +16,11 @@ export interface ValueRule {
   convert(value: unknown): number | undefined;
 }
 
-const NEVER_NEGATIVE = new Set<InstrumentType>([InstrumentType.COUNTER, InstrumentType.HISTOGRAM]);
+const NEVER_NEGATIVE = new Set<InstrumentType>([
+  InstrumentType.COUNTER,
+  InstrumentType.HISTOGRAM,
+  InstrumentType.OBSERVABLE_COUNTER,
+]);
 const ANY_NUMBER = new Set<InstrumentType>([InstrumentType.GAUGE, InstrumentType.OBSERVABLE_GAUGE]);
 
 /** @param streams those of the instrument, in all readers */
