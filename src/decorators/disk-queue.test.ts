@@ -69,7 +69,10 @@ async function copyAway(work: () => Promise<void>): Promise<void> {
   for (const [name, bytes] of files) await writeFile(join(folder, name), bytes);
 }
 
-const drained = (exporter: DiskQueue) => vi.waitFor(() => expect(exporter.stats().batches).toBe(0), 5_000);
+/** Long enough for a busy machine. */
+const eventually = (check: () => unknown) => vi.waitFor(check, 15_000);
+
+const drained = (exporter: DiskQueue) => eventually(() => expect(exporter.stats().batches).toBe(0));
 
 const files = async (ending = '') => (await readdir(join(dir, 'q'))).filter((name) => name.endsWith(ending));
 
@@ -152,7 +155,7 @@ describe('delivery', () => {
     const q = queue(inner);
     await inner.shutdown();
     await send(q, deltas(1));
-    await vi.waitFor(() => expect(logs.join()).toContain('inner has been shut down; what waits is kept'));
+    await eventually(() => expect(logs.join()).toContain('inner has been shut down; what waits is kept'));
     await q.shutdown();
     const { exporter, exports } = answering('next');
     await queue(exporter).forceFlush();
@@ -189,7 +192,8 @@ describe('delivery', () => {
     const q = queue(slow, { maxExportsPerSecond: 100 });
     for (let i = 0; i < 10; i++) await send(q, deltas(i));
     await q.forceFlush();
-    for (let i = 1; i < at.length; i++) expect(at[i]! - at[i - 1]!).toBeGreaterThan(8);
+    // Nine waits of 10 ms, less what the machine was late with the first one.
+    expect(at.at(-1)! - at[0]!).toBeGreaterThan(60);
   });
 
   test('a wait that the backend asks for is kept', async () => {
@@ -223,7 +227,7 @@ describe('restarts', () => {
     await crashed({}, deltas(1), deltas(2, 3), deltas(4));
     const { exporter, exports } = answering('inner');
     const q = queue(exporter);
-    await vi.waitFor(() => expect(exports).toEqual([[1], [2, 3], [4]]));
+    await eventually(() => expect(exports).toEqual([[1], [2, 3], [4]]));
     await drained(q);
     expect(await files('.queue')).toEqual([]);
   });
@@ -241,7 +245,7 @@ describe('restarts', () => {
     const { exporter } = answering('first', [async () => {}, async () => {}, fails(down()), fails(down())]);
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
     for (let i = 1; i <= 4; i++) await send(q, deltas(i));
-    await vi.waitFor(() => expect(q.stats().batches).toBe(2));
+    await eventually(() => expect(q.stats().batches).toBe(2));
     await copyAway(() => q.shutdown().catch(() => {}));
     const second = answering('second');
     await queue(second.exporter).forceFlush();
@@ -256,7 +260,7 @@ describe('restarts', () => {
     const { exporter } = answering('first', [partly, fails(down())]);
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
     await send(q, deltas(1, 2, 3));
-    await vi.waitFor(async () => expect(await files('rest')).toEqual(['rest']));
+    await eventually(async () => expect(await files('rest')).toEqual(['rest']));
     await copyAway(() => q.shutdown().catch(() => {}));
     const second = answering('second');
     await queue(second.exporter).forceFlush();
@@ -282,7 +286,7 @@ describe('restarts', () => {
     const { exporter, exports } = answering('inner', [fails(down()), fails(down())]);
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
     await send(q, deltas(1));
-    await vi.waitFor(() => expect(exports).toHaveLength(1));
+    await eventually(() => expect(exports).toHaveLength(1));
     await expect(q.forceFlush()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(q.stats().batches).toBe(1);
     await q.forceFlush();
@@ -341,7 +345,7 @@ describe('bounds', () => {
     const { exporter } = answering('inner', [...Array(20).fill(async () => {}), () => gate]);
     const q = queue(exporter, { maxBytes: 65_536 });
     for (let i = 0; i < 30; i++) await send(q, wide(i));
-    await vi.waitFor(() => expect(q.stats().batches).toBe(10));
+    await eventually(() => expect(q.stats().batches).toBe(10));
     expect((await files('.queue')).length).toBeLessThan(13);
     release();
     await drained(q);
@@ -362,7 +366,7 @@ describe('bounds', () => {
     const { exporter } = answering('inner', Array(1_000).fill(fails(down())));
     const q = queue(exporter, { maxAgeMillis: 50 });
     await send(q, deltas(1));
-    await vi.waitFor(() => expect(q.stats()).toMatchObject({ batches: 0, droppedPoints: { age: 1 } }));
+    await eventually(() => expect(q.stats()).toMatchObject({ batches: 0, droppedPoints: { age: 1 } }));
   });
 
   test('compact: what newer batches have too goes first, and deltas and ended series stay', async () => {
@@ -582,7 +586,7 @@ describe('a disk that does not work', () => {
     const { exporter, exports } = answering('inner', [fails(down())]);
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
     for (let i = 1; i <= 3; i++) await send(q, deltas(i));
-    await vi.waitFor(() => expect(exports).toHaveLength(1));
+    await eventually(() => expect(exports).toHaveLength(1));
     await rm(dir, { recursive: true });
     expect(await send(q, deltas(4))).toMatchObject(SUCCESS);
     expect(q.stats()).toMatchObject({ isOnDisk: true, batches: 1 });
@@ -596,7 +600,7 @@ describe('a disk that does not work', () => {
     const [first] = await files('.queue');
     const { exporter, exports } = answering('inner', [fails(down())]);
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
-    await vi.waitFor(() => expect(exports).toHaveLength(1));
+    await eventually(() => expect(exports).toHaveLength(1));
     await send(q, deltas(3));
     await rm(join(dir, 'q', first!));
     await q.forceFlush();
@@ -625,7 +629,7 @@ describe('one queue in a folder', () => {
     const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
     await send(q, deltas(1));
     await send(q, deltas(2));
-    await vi.waitFor(() => expect(exports).toHaveLength(1));
+    await eventually(() => expect(exports).toHaveLength(1));
     const lock = join(dir, 'q', 'lock');
     const text = await readFile(lock, 'utf8');
     await rm(lock);

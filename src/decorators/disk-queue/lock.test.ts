@@ -9,7 +9,7 @@ import { QueueLock } from './lock.ts';
 
 const logs = captureLogs();
 const never = new AbortController().signal;
-const REST = 100;
+const REST = 300;
 
 async function acquired(folder: string): Promise<QueueLock> {
   const lock = await QueueLock.acquire(folder, never, REST);
