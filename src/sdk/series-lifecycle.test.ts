@@ -342,6 +342,9 @@ describe('a delta stream at its limit', () => {
     table.startWindow();
     for (const key of ['a', 'b', 'c', 'd']) record(key);
     expect(overflows()).toBe(1);
+    // The overflow series of the window before is no room for an ordinary one.
+    record('e');
+    expect([overflows(), table.size]).toEqual([2, 5]);
   });
 
   test('looks for room once a window, however many measurements find none', () => {
