@@ -15,15 +15,28 @@ export type FirstOfItsKind = (i: number, block: string) => boolean | undefined;
 /** Sets looked at before the event loop may have its turn: well below a millisecond. */
 const SETS_PER_STEP = 1_000;
 
+type Members = readonly {
+  readonly metric: { readonly attributes: readonly AttributeSet[] };
+  readonly labels: SeriesLabels;
+}[];
+
+/** {@link slicedDuplicateChecks} that always know, however long it takes. */
+export function duplicateChecks(members: Members): ((i: number, block: string) => boolean)[] {
+  return slicedDuplicateChecks(members).map((check) => (i, block) => {
+    for (;;) {
+      const first = check(i, block);
+      if (first !== undefined) return first;
+    }
+  });
+}
+
 /** The checks for the metrics of one family. */
-export function duplicateChecks(
-  members: readonly { metric: { readonly attributes: readonly AttributeSet[] }; labels: SeriesLabels }[],
-): FirstOfItsKind[] {
+export function slicedDuplicateChecks(members: Members): FirstOfItsKind[] {
   const metricsIn = new Map<string, number>();
-  for (const { labels } of members) metricsIn.set(labels.added, (metricsIn.get(labels.added) ?? 0) + 1);
+  for (const { labels } of members) metricsIn.set(labels.scope, (metricsIn.get(labels.scope) ?? 0) + 1);
   const everything = new BlockSet();
   return members.map(({ metric, labels }) =>
-    metricsIn.get(labels.added) === 1
+    metricsIn.get(labels.scope) === 1
       ? amongLookalikes(metric.attributes, labels)
       : (_, block) => everything.add(block),
   );

@@ -40,8 +40,8 @@ export function labelInText(name: string): string {
 
 /** The label blocks of one metric's series, with the labels that all of them get. */
 export interface SeriesLabels {
-  /** The block of the added labels alone. */
-  readonly added: string;
+  /** The block of the added labels alone, which are those of the scope. */
+  readonly scope: string;
   blockOf(set: AttributeSet): string;
   shapeOf(set: AttributeSet): LabelShape;
 }
@@ -110,7 +110,7 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
       const names = new Set(added.map(([key]) => nameOf(key)));
       const clashes = clashFinder(names);
       return {
-        added: block,
+        scope: block,
         shapeOf,
         blockOf(set) {
           const shape = shapeOf(set);
@@ -144,10 +144,16 @@ function clashFinder(names: ReadonlySet<string>): (shape: LabelShape) => boolean
   };
 }
 
-const DEFAULT_STYLE = textLabels(labelNaming('UnderscoreEscapingWithSuffixes', 'underscores'));
+const DEFAULT_NAMING = labelNaming('UnderscoreEscapingWithSuffixes', 'underscores');
+const DEFAULT_STYLE = textLabels(DEFAULT_NAMING);
 
 /** The block of an attribute set in text that every version of Prometheus reads. */
 export const attributeLabels = DEFAULT_STYLE.blockOf;
+
+/** The same for all series of a metric. */
+export function seriesLabels(scope: InstrumentationScope | undefined, isHistogram: boolean): SeriesLabels {
+  return DEFAULT_STYLE.seriesLabels(scope ? scopeLabels(scope, DEFAULT_NAMING) : [], isHistogram);
+}
 
 /** Labels that tell the scope of a series; attributes that would take one of the three fixed names are left out. */
 export function scopeLabels(scope: InstrumentationScope, { nameOf }: LabelNaming): Label[] {

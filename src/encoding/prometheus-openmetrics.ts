@@ -7,8 +7,8 @@ import { exemplarLabels, exemplarPerBucket, latestExemplar } from './prometheus-
 import {
   type ExposableMetric,
   type Family,
-  metricFamilies,
   SAMPLE_SUFFIXES,
+  textFamilies,
   withoutTotal,
 } from './prometheus-families.ts';
 import { labelInText } from './prometheus-labels.ts';
@@ -24,7 +24,7 @@ export function* encodeOpenMetrics(
 ): Generator<Uint8Array> {
   const chunk = new TextChunk();
   const plan = planOf(batch, options);
-  const families = metricFamilies(batch, plan);
+  const families = textFamilies(batch, plan);
   const taken = new Set(
     families.flatMap(({ name, type }) => SAMPLE_SUFFIXES[type].map((suffix) => name + suffix)),
   );

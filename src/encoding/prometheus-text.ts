@@ -1,9 +1,9 @@
 // The Prometheus text formats 0.0.4 and 1.0.0. They differ in that 1.0.0 may have names with any character, in quotes;
 // which of the two it is follows from the escaping.
 import type { MetricBatch } from '../data/metric-batch.ts';
-import { duplicateChecks } from './prometheus-duplicates.ts';
+import { slicedDuplicateChecks } from './prometheus-duplicates.ts';
 import { byteString, escapedName, isClassicName, quotable } from './prometheus-escaping.ts';
-import { type ExposableMetric, type Family, metricFamilies } from './prometheus-families.ts';
+import { type ExposableMetric, type Family, textFamilies } from './prometheus-families.ts';
 import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
 import {
   duplicateIn,
@@ -34,7 +34,7 @@ export function* encodePrometheusText(
     const name = escapedName(TARGET_INFO, plan.escaping);
     appendNow(chunk, `${header(name, 'gauge', 'Attributes of the resource.')}${name}{${target}} 1\n`);
   }
-  for (const family of metricFamilies(batch, plan)) {
+  for (const family of textFamilies(batch, plan)) {
     yield* append(chunk, header(family.name, family.type, family.help));
     yield* familySamples(chunk, family, plan, (metric) => sampleWriter(family.name, metric));
   }
@@ -70,7 +70,7 @@ export function* familySamples(
       labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
     }),
   );
-  const checks = duplicateChecks(members);
+  const checks = slicedDuplicateChecks(members);
   for (const [m, { metric, labels }] of members.entries()) {
     const isFirst = checks[m]!;
     const write = writerOf(metric);
