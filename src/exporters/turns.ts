@@ -1,29 +1,41 @@
 // One output that several exporters of the process write to: one export after the other, or their lines would mix.
 
-const underWay = new Map<unknown, Promise<unknown>>();
+/** By output with an export under way: what wakes those who wait for its end. */
+const waiting = new Map<unknown, Set<() => void>>();
 
 /**
  * Does `work` once nobody else works on the same output.
  *
  * @param output the stream, or the whole path of the file
- * @param signal an export that is given up while it waits must not keep its batch in memory until a hung output goes on
+ * @param signal ends the wait
  */
 export async function inTurn<T>(output: unknown, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (let busy = underWay.get(output); busy !== undefined; busy = underWay.get(output)) {
-    await settledOrAborted(busy, signal);
+  for (let others = waiting.get(output); others !== undefined; others = waiting.get(output)) {
+    await woken(others, signal);
   }
-  const working = work().finally(() => underWay.delete(output));
-  underWay.set(output, working);
-  return working;
+  const others = new Set<() => void>();
+  waiting.set(output, others);
+  try {
+    return await work();
+  } finally {
+    waiting.delete(output);
+    for (const wake of others) wake();
+  }
 }
 
-function settledOrAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+/** Those who stop waiting leave nothing behind: an output that hangs must not keep the batch of each export given up on. */
+function woken(others: Set<() => void>, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    work.then(
-      () => resolve(),
-      () => resolve(),
-    );
+    const wake = () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    };
+    const onAbort = () => {
+      others.delete(wake);
+      reject(signal.reason);
+    };
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    others.add(wake);
   });
 }
