@@ -1,5 +1,5 @@
 // What every list of options refuses in the same words.
-import { inspect } from 'node:util';
+import { isObject, shown } from './checked-options.ts';
 import { ConfigError } from './errors.ts';
 
 /** @param owner whose options they are, such as `otlpHttp` */
@@ -15,12 +15,7 @@ export function optionChecks(owner: string) {
       if (!holds) throw new ConfigError(`${owner}: ${setting} cannot work; it must be ${remedy}`);
     },
     demandObject(setting: string, value: unknown): void {
-      demand(
-        typeof value === 'object' && value !== null && !Array.isArray(value),
-        setting,
-        value,
-        'an object',
-      );
+      demand(isObject(value) && !Array.isArray(value), setting, value, 'an object');
     },
     demandFunction(setting: string, value: unknown, remedy: string): void {
       demand(value === undefined || typeof value === 'function', setting, value, remedy);
@@ -35,9 +30,3 @@ export function optionChecks(owner: string) {
 }
 
 export type OptionChecks = ReturnType<typeof optionChecks>;
-
-/** One line, bounded: a value may be a whole certificate. */
-function shown(value: unknown): string {
-  const text = inspect(value, { depth: 1, breakLength: Infinity, maxStringLength: 100 });
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
-}

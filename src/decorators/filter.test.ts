@@ -109,7 +109,7 @@ describe('filter', () => {
     [undefined, 'options is undefined'],
     [{ include: [] }, 'include is []; it must be at least one rule'],
     [{ include: {} }, 'include is {}; it must be a rule with scope, name or attributes'],
-    [{ include: [{ attributes: {} }] }, 'include[0] is { attributes: {} }; it must be a rule'],
+    [{ include: [{ attributes: {} }] }, 'include[0] is { attributes }; it must be a rule'],
     [{ exclude: 'heap' }, "exclude is 'heap'; it must be an object"],
     [{ exclude: { name: 5 } }, 'exclude.name is 5; it must be a text'],
     [{ exclude: { attributes: { code: 500 } } }, 'exclude.attributes["code"] is 500; it must be a text'],
