@@ -1,4 +1,5 @@
 // Collections that scrapers share, and a bound for those that slow scrapers hold in memory.
+import { setMaxListeners } from 'node:events';
 import { report } from '../data/diagnostics.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 
@@ -75,6 +76,8 @@ export class SharedCollections {
       outdated: new AbortController(),
       users: 0,
     };
+    // Any number of scrapers may share it.
+    setMaxListeners(0, collection.outdated.signal);
     this.#running = collection;
     this.#held.add(collection);
     return collection;

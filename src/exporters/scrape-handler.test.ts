@@ -1,0 +1,233 @@
+import { once } from 'node:events';
+import { createServer, request as httpRequest, type RequestListener } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+import express from 'express';
+import fastify from 'fastify';
+import { Hono } from 'hono';
+import Koa from 'koa';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { MetricBatch } from '../data/metric-batch.ts';
+import type { MetricProducer } from '../data/reader.ts';
+import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
+import { PrometheusMetricReader, type PrometheusMetricReaderOptions } from './prometheus.ts';
+
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+/** About 10 MB of text, far more than the buffers of a connection hold. */
+function largeBatch(): MetricBatch {
+  const text = 'x'.repeat(1_000);
+  const points = Array.from({ length: 10_000 }, (_, i) => [{ id: `${i}`, text }, i] as const);
+  return batchOf([[{ name: 'test' }, [counter('requests', points)]]]);
+}
+
+function readerOf(batch = largeBatch(), options?: PrometheusMetricReaderOptions) {
+  const reader = new PrometheusMetricReader(options);
+  const collect = vi.fn<MetricProducer['collect']>(async () => ({ resourceMetrics: batch, errors: [] }));
+  reader.setMetricProducer({ collect });
+  cleanups.push(() => reader.shutdown());
+  return { reader, collect };
+}
+
+async function listening(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  cleanups.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`;
+}
+
+const SERVERS: Record<string, (reader: PrometheusMetricReader) => Promise<string>> = {
+  'node:http': ({ handler }) => listening(handler),
+  Express: ({ handler }) => listening(express().use('/metrics', handler)),
+  async Fastify({ handler }) {
+    const app = fastify();
+    app.route({ method: ['GET', 'HEAD', 'POST'], url: '/metrics', exposeHeadRoute: false, handler });
+    cleanups.push(() => app.close());
+    return `${await app.listen({ host: '127.0.0.1', port: 0 })}/metrics`;
+  },
+  Koa({ handler }) {
+    const app = new Koa().use((context) => handler(context));
+    // It would print that a scraper hung up.
+    app.silent = true;
+    return listening(app.callback());
+  },
+};
+
+describe.each(Object.entries(SERVERS))('in %s', (_, serve) => {
+  test('the whole answer arrives, with its headers', async () => {
+    const response = await fetch(await serve(readerOf().reader));
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(response.headers.get('vary')).toBe('Accept, Accept-Encoding');
+    expect((await response.text()).match(/^requests_total\{/gm)).toHaveLength(10_000);
+  });
+
+  test('[8.06] HEAD has no body and another method is 405', async () => {
+    const url = await serve(readerOf().reader);
+    const head = await fetch(url, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    const post = await fetch(url, { method: 'POST' });
+    expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+  });
+
+  test('[8.06] a failed collection is 500', async () => {
+    const { reader, collect } = readerOf();
+    collect.mockRejectedValueOnce(new Error('broken'));
+    expect((await fetch(await serve(reader))).status).toBe(500);
+  });
+
+  test('a scraper that hangs up leaves nothing behind', async () => {
+    const { reader } = readerOf();
+    const url = new URL(await serve(reader));
+    const socket = connect(Number(url.port), '127.0.0.1').pause();
+    socket.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(socket, 'readable');
+    socket.destroy();
+    expect((await (await fetch(url)).text()).match(/^requests_total\{/gm)).toHaveLength(10_000);
+  });
+});
+
+describe('in the manner of fetch', () => {
+  const ask = (init?: RequestInit) => new Request('http://localhost/metrics', init);
+
+  test('a Request is answered with a Response', async () => {
+    const { handler } = readerOf().reader;
+    const response = await handler(ask());
+    expect(response.headers.get('content-type')).toContain('0.0.4');
+    expect((await response.text()).match(/^requests_total\{/gm)).toHaveLength(10_000);
+  });
+
+  test('so is the context of Hono', async () => {
+    const app = new Hono();
+    app.get('/metrics', readerOf().reader.handler);
+    const response = await app.request('/metrics');
+    expect((await response.text()).match(/^requests_total\{/gm)).toHaveLength(10_000);
+  });
+
+  test('HEAD, 405 and 500 are as elsewhere', async () => {
+    const { reader, collect } = readerOf();
+    const head = await reader.handler(ask({ method: 'HEAD' }));
+    expect([head.status, head.body]).toEqual([200, null]);
+    expect((await reader.handler(ask({ method: 'DELETE' }))).status).toBe(405);
+    collect.mockRejectedValueOnce(new Error('broken'));
+    expect((await reader.handler(ask())).status).toBe(500);
+  });
+
+  test('no more is encoded than is read, and an end of the reading ends the encoding', async () => {
+    const { reader } = readerOf();
+    const body = (await reader.handler(ask())).body!.getReader();
+    expect((await body.read()).value!.length).toBeLessThan(100_000);
+    await body.cancel();
+    expect(await body.read()).toEqual({ done: true, value: undefined });
+  });
+
+  test('an abort of the request ends the body', async () => {
+    const controller = new AbortController();
+    const { reader } = readerOf();
+    const body = (await reader.handler(ask({ signal: controller.signal }))).body!.getReader();
+    await body.read();
+    controller.abort();
+    await expect(
+      (async () => {
+        while (!(await body.read()).done);
+      })(),
+    ).rejects.toThrow();
+  });
+
+  test('a body that nobody reads is given up', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const body = (await readerOf().reader.handler(ask())).body!.getReader();
+      await body.read();
+      vi.advanceTimersByTime(29_000);
+      await body.read();
+      vi.advanceTimersByTime(31_000);
+      await expect(body.read()).rejects.toThrow(/too slowly/);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+test('a scraper that takes gzip gets it, and it is the same text', async () => {
+  const { reader } = readerOf();
+  const url = await listening(reader.handler);
+  const plain = await (await fetch(url, { headers: { 'accept-encoding': 'identity' } })).text();
+  const { headers, body } = await new Promise<{ headers: Record<string, unknown>; body: Buffer }>(
+    (resolve) => {
+      httpRequest(url, { headers: { 'accept-encoding': 'gzip' } }, async (response) => {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response) chunks.push(chunk);
+        resolve({ headers: response.headers, body: Buffer.concat(chunks) });
+      }).end();
+    },
+  );
+  expect(headers['content-encoding']).toBe('gzip');
+  expect(body.length).toBeLessThan(plain.length / 10);
+  expect(gunzipSync(body).toString()).toBe(plain);
+});
+
+test('a thousand scrapes at once share collections, and all are answered', async () => {
+  const batch = batchOf([[{ name: 'test' }, [counter('requests', [[{}, 3]])]]]);
+  const { reader, collect } = readerOf(batch);
+  const responses = await Promise.all(
+    Array.from({ length: 1_000 }, () => reader.handler(new Request('http://localhost/metrics'))),
+  );
+  const texts = new Set(await Promise.all(responses.map((response) => response.text())));
+  expect(texts.size).toBe(1);
+  expect(collect).toHaveBeenCalledTimes(1);
+});
+
+test('[8.29] the reader answers in the format and with the families that were asked for', async () => {
+  const batch = batchOf([[{ name: 'test' }, [counter('a.b', [[{}, 3]]), counter('c', [[{}, 4]])]]]);
+  const { reader } = readerOf(batch, { translationStrategy: 'NoTranslation', scopeLabels: false });
+  const response = await reader.handler(
+    new Request('http://localhost/metrics?name%5B%5D=a.b&name[]=x', {
+      headers: { accept: 'text/plain;version=1.0.0;escaping=allow-utf-8' },
+    }),
+  );
+  expect(response.headers.get('content-type')).toBe(
+    'text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8',
+  );
+  expect(await response.text()).toBe('# TYPE "a.b" counter\n{"a.b"} 3\n');
+});
+
+test.each([
+  ['1', 800],
+  ['2.5', 2_000],
+  ['10', 5_000],
+  ['1000', 5_000],
+  ['0', 5_000],
+  ['-1', 5_000],
+  ['soon', 5_000],
+  ['Infinity', 5_000],
+])('callbacks get their part of a scrape timeout of %s s', async (seconds, expected) => {
+  const { reader, collect } = readerOf();
+  const headers = { 'x-prometheus-scrape-timeout-seconds': seconds };
+  await reader.handler(new Request('http://localhost/metrics', { method: 'HEAD', headers }));
+  expect(collect).toHaveBeenCalledWith({ timeoutMillis: expected });
+});
+
+test.each<[Record<string, unknown>, RegExp]>([
+  [{ scopeLabel: true }, /no setting scopeLabel;/],
+  [{ scopeLabels: 'no' }, /scopeLabels is 'no'; it must be true or false/],
+  [{ createdSeries: 1 }, /createdSeries is 1/],
+  [
+    { translationStrategy: 'Nothing' },
+    /translationStrategy is 'Nothing'; .*UnderscoreEscapingWithSuffixes, or/,
+  ],
+  [{ resourceLabels: ['a'] }, /resourceLabels is \[ 'a' \]; it must be an object/],
+  [{ resourceLabels: { include: [] } }, /no setting resourceLabels\.include;/],
+  [{ resourceLabels: { included: 'a' } }, /resourceLabels\.included is 'a'; .*list/],
+  [{ callbackTimeoutMillis: 0 }, /callbackTimeoutMillis is 0; .*above 0/],
+  [{ aggregationSelector: 1 }, /aggregationSelector is 1/],
+])('the options %j are refused with what is wrong', (options, message) => {
+  expect(() => new PrometheusMetricReader(options)).toThrow(message);
+});
