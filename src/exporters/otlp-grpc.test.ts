@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
 import { decodeRequest, ExportMetricsServiceResponse } from '../../test/support/otlp.ts';
 import type { ExportError } from '../data/errors.ts';
-import { type ExportResult, ExportResultCode } from '../data/exporter.ts';
+import { type ExportResult, ExportResultCode, exporterName } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
@@ -353,6 +353,19 @@ describe('credentials', () => {
   });
 });
 
+test('[7.10] metadata that never comes costs the timeout, and nothing that was delivered is owed', async () => {
+  const stub = await serveStub();
+  let asked = 0;
+  const { error } = await exporterOf({
+    url: `http://localhost:${stub.port}`,
+    maxRequestBytes: 5_000,
+    timeoutMillis: 300,
+    headers: () => (++asked < 2 ? {} : new Promise<never>(() => {})),
+  }).export(points(200));
+  expect(error).toMatchObject({ code: 'TIMEOUT', retryable: true });
+  expect(error!.undelivered!.pointCount).toBe(200 - idsOf(stub.calls.map(({ body }) => body)).length);
+});
+
 describe('selectors', () => {
   test('[7.13] temporality by name, aggregation by function', () => {
     const aggregation = () => ({ type: 2 }) as const;
@@ -432,6 +445,11 @@ describe('failover', () => {
     expect(down.calls[0]!.metadata.authorization).toBe('Bearer first');
     expect(up.calls[0]!.metadata.authorization).toBe('Bearer second');
   });
+});
+
+test('[7.08] the default is plain text to a Collector on this host', () => {
+  expect(exporterName(otlpGrpc())).toBe('otlpGrpc(localhost:4317)');
+  expect(validOtlpGrpcOptions({}).endpoints).toMatchObject([{ target: { isSecure: false } }]);
 });
 
 describe('options that cannot work', () => {

@@ -9,7 +9,7 @@ import { captureLogs } from '../../test/support/collected.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { dataOf, decodeRequest, ExportMetricsServiceResponse } from '../../test/support/otlp.ts';
 import type { ExportError } from '../data/errors.ts';
-import { type ExportResult, ExportResultCode } from '../data/exporter.ts';
+import { type ExportResult, ExportResultCode, exporterName } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { VERSION } from '../data/version.ts';
@@ -509,6 +509,10 @@ describe('without an answer', () => {
     const { error } = await exporterOf({ url: `http://127.0.0.1:${port}` }).send();
     expect(error).toMatchObject({ code: 'PROTOCOL', retryable: false });
   });
+});
+
+test('[7.08] the default is plain text to a Collector on this host', () => {
+  expect(exporterName(otlpHttp())).toBe('otlpHttp(http://localhost:4318/v1/metrics)');
 });
 
 describe('a large batch', () => {
