@@ -223,7 +223,7 @@ test.each<[Record<string, unknown>, RegExp]>([
     { translationStrategy: 'Nothing' },
     /translationStrategy is 'Nothing'; .*UnderscoreEscapingWithSuffixes, or/,
   ],
-  [{ resourceLabels: ['a'] }, /resourceLabels is \[ 'a' \]; it must be an object/],
+  [{ resourceLabels: ['a'] }, /resourceLabels is .*; it must be an object/],
   [{ resourceLabels: { include: [] } }, /no setting resourceLabels\.include;/],
   [{ resourceLabels: { included: 'a' } }, /resourceLabels\.included is 'a'; .*list/],
   [{ callbackTimeoutMillis: 0 }, /callbackTimeoutMillis is 0; .*above 0/],
