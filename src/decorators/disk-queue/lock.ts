@@ -18,6 +18,8 @@ import { errnoOf } from '../../data/file-error.ts';
 const TOUCH_MILLIS = 5_000;
 /** Four touches. Less than the 30 s that an export has, so that the first one after a restart can wait for it. */
 const REST_MILLIS = 20_000;
+/** Those who find the same lock stale do what they do about it in a few milliseconds. */
+const SETTLE_MILLIS = 200;
 
 interface Maker {
   pid: number;
@@ -57,21 +59,32 @@ export class QueueLock {
   static async acquire(folder: string, signal: AbortSignal, restMillis = REST_MILLIS): Promise<QueueLock> {
     const path = join(folder, 'lock');
     const self = await maker();
-    for (;;) {
-      try {
-        const handle = await open(path, 'wx', 0o600);
-        try {
-          await handle.writeFile(JSON.stringify(self));
-          return new QueueLock(path, handle, await handle.stat({ bigint: true }));
-        } catch (error) {
-          await handle.close();
-          await rm(path, { force: true });
-          throw error;
-        }
-      } catch (error) {
-        if (errnoOf(error) !== 'EEXIST') throw error;
+    for (let isTakenOver = false; ; isTakenOver = true) {
+      const lock = await QueueLock.#make(path, self);
+      if (lock === undefined) {
+        await removeStale(path, self, signal, restMillis);
+        continue;
       }
-      await removeStale(path, self, signal, restMillis);
+      if (!isTakenOver) return lock;
+      // Another one who found the old lock stale may just be removing what it takes for it.
+      await delay(SETTLE_MILLIS, undefined, { ref: false });
+      if (await lock.isHeld()) return lock;
+      await lock.release();
+    }
+  }
+
+  /** Undefined when there is one. */
+  static async #make(path: string, self: Maker): Promise<QueueLock | undefined> {
+    let handle: FileHandle | undefined;
+    try {
+      handle = await open(path, 'wx', 0o600);
+      await handle.writeFile(JSON.stringify(self));
+      return new QueueLock(path, handle, await handle.stat({ bigint: true }));
+    } catch (error) {
+      if (handle === undefined && errnoOf(error) === 'EEXIST') return undefined;
+      await handle?.close();
+      if (handle !== undefined) await rm(path, { force: true });
+      throw error;
     }
   }
 
