@@ -48,6 +48,8 @@ export class Ledger {
   /** Lives that ended in good order. */
   readonly #ended = new Set<number>();
   readonly #arrivals = new Map<string, Arrival>();
+  /** Processes of which an answered batch came again. */
+  readonly #unheard = new Set<number>();
   #newest = { life: 0, tick: 0 };
   /** Batches that arrived, and again. */
   accepted = 0;
@@ -95,11 +97,18 @@ export class Ledger {
       this.#newest = { life, tick };
     } else {
       this.duplicates++;
-      const isHeard = earlier.isAnswered && earlier.at > resumedAt && earlier.sender === arrival.sender;
-      if (isHeard)
+      if (this.#isHeard(earlier, arrival, resumedAt))
         throw new Error(`${name} was answered, and came again after ${arrival.at - earlier.at} ms`);
     }
     this.received(arrival.points);
+  }
+
+  /** A process that is killed may have one answer on its way. */
+  #isHeard(earlier: Arrival, { sender }: Arrival, resumedAt: number): boolean {
+    if (!earlier.isAnswered || earlier.at < resumedAt) return false;
+    if (earlier.sender === sender || this.#unheard.has(earlier.sender)) return true;
+    this.#unheard.add(earlier.sender);
+    return false;
   }
 
   /** Points in any order, and as often as it pleases. */
