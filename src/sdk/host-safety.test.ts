@@ -3,9 +3,11 @@ import { DiagLogLevel, diag, type MetricOptions } from '@opentelemetry/api';
 import { describe, expect, test } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
+import { InMemoryMetricExporter } from '../exporters/in-memory.ts';
 import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { MeterProvider } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
+import { PeriodicExportingMetricReader } from './readers/periodic-exporting-metric-reader.ts';
 
 const noText = Object.create(null);
 const throwing = {
@@ -146,5 +148,39 @@ describe('a getter of attributes that ends series while they are read', () => {
     const [point] = metric!.dataPoints;
     expect(point!.attributes).toEqual({ a: 2 });
     expect(point!.exemplars?.map(({ value }) => value)).toEqual([1]);
+  });
+});
+
+describe('options of a call that cannot be used', () => {
+  const logs = captureLogs();
+
+  test.each([
+    null,
+    throwingGetter('timeoutMillis'),
+    'text',
+    { timeoutMillis: Number.NaN },
+    { timeoutMillis: -1 },
+    { timeoutMillis: 5n },
+    { timeoutMillis: Symbol('s') },
+  ])('do not keep it from its work: #%#', async (given) => {
+    const options = given as object;
+    const reader = new ManualMetricReader();
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.DELTA);
+    const provider = new MeterProvider({
+      readers: [reader, new PeriodicExportingMetricReader({ exporter })],
+    });
+    const meter = provider.getMeter('test');
+    const counter = meter.createCounter('c');
+    meter.createObservableGauge('g').addCallback(async (result) => result.observe(1));
+    counter.add(1);
+    expect((await reader.collect(options)).errors).toEqual([]);
+    await provider.forceFlush(options);
+    counter.add(1);
+    await provider.shutdown(options);
+    expect(exporter.getMetrics()).toHaveLength(2);
+    await expect(reader.collect()).rejects.toThrow('shut down');
+    const isTold = typeof given === 'object' && given !== null;
+    const calls = isTold ? ['collect', 'forceFlush', 'shutdown'] : [];
+    expect(logs).toEqual(calls.map((call) => expect.stringContaining(`timeoutMillis of ${call} `)));
   });
 });

@@ -3,6 +3,7 @@
 import type * as api from '@opentelemetry/api';
 import type { Attributes, MeterOptions } from '@opentelemetry/api';
 import { bounded } from '../data/bounded.ts';
+import { callTimeout } from '../data/call-timeout.ts';
 import {
   A_BOOLEAN,
   aList,
@@ -208,7 +209,7 @@ export class MeterProvider implements api.MeterProvider {
   }
 
   async #each(call: 'forceFlush' | 'shutdown', options: ReaderCallOptions): Promise<void> {
-    const timeoutMillis = options.timeoutMillis ?? DEFAULT_TIMEOUT_MILLIS;
+    const timeoutMillis = callTimeout(call, options, DEFAULT_TIMEOUT_MILLIS);
     const results = await Promise.allSettled(
       this.#readers.map((reader) =>
         // Without a referenced timer, Node ends a process that only waits for this.

@@ -1,5 +1,6 @@
 // A reader's side of a provider: its own streams of every instrument, and their collection.
 import { type AggregationOption, AggregationType, aggregationProblem } from '../data/aggregation-option.ts';
+import { callTimeout } from '../data/call-timeout.ts';
 import { A_COUNT, shown } from '../data/checked-options.ts';
 import { report, textOf } from '../data/diagnostics.ts';
 import { MetricBatch, type ScopeColumns } from '../data/metric-batch.ts';
@@ -207,7 +208,8 @@ export class Pipeline implements MetricProducer {
 
   /** One at a time: a round of callbacks must be over before the next begins. */
   collect(options: MetricCollectOptions = {}): Promise<CollectionResult> {
-    const result = this.#last.then(() => this.#collect(options.timeoutMillis ?? CALLBACK_TIMEOUT_MILLIS));
+    const timeoutMillis = callTimeout('collect', options, CALLBACK_TIMEOUT_MILLIS);
+    const result = this.#last.then(() => this.#collect(timeoutMillis));
     // Without the result, which would stay in memory until the next collection.
     this.#last = result.then(
       () => {},

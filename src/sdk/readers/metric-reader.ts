@@ -7,6 +7,7 @@ import {
   AggregationType,
 } from '../../data/aggregation-option.ts';
 import { bounded } from '../../data/bounded.ts';
+import { callTimeout } from '../../data/call-timeout.ts';
 import {
   A_BOOLEAN,
   aFunction,
@@ -181,7 +182,7 @@ async function collectForeign(
   try {
     const { resourceMetrics, errors } = await bounded(
       'a metric producer',
-      options?.timeoutMillis ?? PRODUCER_TIMEOUT_MILLIS,
+      callTimeout('collect', options, PRODUCER_TIMEOUT_MILLIS),
       () => producer.collect(options),
     );
     // Envelopes without points are not worth sending (OTLP).
@@ -197,10 +198,7 @@ async function collectForeign(
   }
 }
 
-function within(
-  what: string,
-  { timeoutMillis }: ReaderCallOptions,
-  work: () => Promise<void>,
-): Promise<void> {
-  return timeoutMillis === undefined ? work() : bounded(what, timeoutMillis, work);
+function within(call: string, options: ReaderCallOptions, work: () => Promise<void>): Promise<void> {
+  const timeoutMillis = callTimeout(call, options, undefined);
+  return timeoutMillis === undefined ? work() : bounded(call, timeoutMillis, work);
 }
