@@ -56,7 +56,7 @@ describe('precedence', () => {
   ];
 
   test.each(ROWS)(
-    '[7.01] %s: %j, and for metrics %j (%s)',
+    '[7.01] [12.39] %s: %j, and for metrics %j (%s)',
     (option, general, specific, transport, key, want) => {
       const read = (entries: Record<string, string>) =>
         ((transport === 'http' ? http(entries) : grpc(entries)) as Record<string, unknown>)[key];
@@ -125,11 +125,13 @@ describe('endpoints', () => {
   test.each([
     ['http://c:4318', 'http://c:4318/v1/metrics'],
     ['http://c:4318/', 'http://c:4318/v1/metrics'],
+    ['http://c:4318//', 'http://c:4318/v1/metrics'],
     ['http://c:4318/base', 'http://c:4318/base/v1/metrics'],
     ['http://c:4318/base/', 'http://c:4318/base/v1/metrics'],
+    ['http://c:4318/base//', 'http://c:4318/base/v1/metrics'],
     ['https://collector.example.com', 'https://collector.example.com/v1/metrics'],
     ['http+unix://%2Frun%2Fotel.sock', 'http+unix://%2Frun%2Fotel.sock/v1/metrics'],
-  ])('[7.04] [7.05] below the general endpoint %s comes the path of metrics', (endpoint, url) => {
+  ])('[7.04] [7.05] [12.61] below the general endpoint %s comes the path of metrics', (endpoint, url) => {
     expect(http({ ENDPOINT: endpoint }).url).toBe(url);
   });
 
@@ -202,7 +204,7 @@ describe('values', () => {
     ['None', 'none', 0],
     ['zstd', 'gzip', 1],
     ['bogus', 'gzip', 1],
-  ])('[7.11] [9.05] COMPRESSION %j', (text, value, told) => {
+  ])('[7.11] [9.05] [12.39] COMPRESSION %j', (text, value, told) => {
     expect(http({ METRICS_COMPRESSION: text, COMPRESSION: 'gzip' }).compression).toBe(value);
     expect(logs).toHaveLength(told);
   });

@@ -123,7 +123,7 @@ const HTTP_BASE_URL: ValueKind<string> = {
   parse: (text) => {
     if (httpAddress(text) === undefined) return undefined;
     const url = new URL(text);
-    url.pathname = `${url.pathname.replace(/\/$/, '')}/v1/metrics`;
+    url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/metrics`;
     return url.href;
   },
   format: HTTP_ADDRESS_FORMAT,
