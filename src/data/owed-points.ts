@@ -2,6 +2,10 @@
 import { isObject } from './checked-options.ts';
 import type { ExportError } from './errors.ts';
 import { MetricBatch } from './metric-batch.ts';
+import { resourceFromAttributes } from './resource.ts';
+
+/** For an export that failed after the receiver had taken it: whoever tries again, or elsewhere, would count it twice. */
+export const NOTHING_OWED = new MetricBatch(resourceFromAttributes({}), []);
 
 /**
  * The points of a batch that may still be delivered after its export failed; undefined when there are none.

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
 import { ExportError, type ExportErrorCode } from '../data/errors.ts';
+import { NOTHING_OWED } from '../data/owed-points.ts';
 import { failoverTransport } from './otlp-failover.ts';
 import type { OtlpTransport, SendOptions } from './otlp-transport.ts';
 
@@ -156,6 +157,12 @@ describe('failover', () => {
       expect(await send()).toEqual({ tried: 'a', error: state.a });
     },
   );
+
+  test('gives nobody else a request that was taken, whatever is wrong with the answer', async () => {
+    const { send, state } = endpoints('a', 'b');
+    state.a = down('PROTOCOL', { retryable: false, undelivered: NOTHING_OWED });
+    expect(await send()).toEqual({ tried: 'a', error: state.a });
+  });
 
   test('fails with all reasons, so that the shortest wait is kept', async () => {
     const { send, state } = endpoints('a', 'b', 'c');

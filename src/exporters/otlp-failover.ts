@@ -90,7 +90,8 @@ export function failoverTransport(
         return answer;
       } catch (cause) {
         const error = ExportError.from(cause);
-        if (signal.aborted || OF_THE_REQUEST.has(error.code)) throw error;
+        const isTaken = error.undelivered?.pointCount === 0;
+        if (signal.aborted || isTaken || OF_THE_REQUEST.has(error.code)) throw error;
         failed(transport, error);
         errors.push(error);
       }

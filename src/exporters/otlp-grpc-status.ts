@@ -1,5 +1,6 @@
 // What a gRPC status means for an export (OTLP specification, "OTLP/gRPC response").
 import { ExportError, type ExportErrorCode } from '../data/errors.ts';
+import { NOTHING_OWED } from '../data/owed-points.ts';
 import { decodeStatus } from '../encoding/otlp-response.ts';
 import type { GrpcAnswer } from '../net/grpc-client.ts';
 
@@ -61,7 +62,10 @@ export function exportErrorOf(shown: string, failure: GrpcFailure): ExportError 
     return failed('UNAVAILABLE', true, `${shown} ended the call without an answer: ${text}`);
   }
   if (code === RESOURCE_EXHAUSTED && hasHeaders && ANSWER_TOO_LARGE.test(details)) {
-    return failed('PROTOCOL', false, `the answer of ${shown} is too large: ${text}`);
+    // A message is what servers answer with when they have taken the request.
+    return new ExportError('PROTOCOL', `the answer of ${shown} is too large: ${text}`, {
+      undelivered: NOTHING_OWED,
+    });
   }
   if (code === RESOURCE_EXHAUSTED && retryAfterMs !== undefined) return failed('THROTTLED', true, answered);
   if ((code === RESOURCE_EXHAUSTED || code === OUT_OF_RANGE) && TOO_LARGE.test(details)) {

@@ -251,11 +251,13 @@ describe('answers', () => {
     expect(stub.calls).toHaveLength(1);
   });
 
-  test('[7.30] one that is too large is no reason to send again', async () => {
+  test('[7.30] one that is too large is no reason to send again, here or elsewhere', async () => {
     const stub = await serveStub({ answer: () => new Uint8Array(5 * 1024 * 1024) });
-    const { error } = await exporterOf({ url: `http://127.0.0.1:${stub.port}` }).export(points(2));
+    const next = await serveStub();
+    const endpoints = [stub, next].map(({ port }) => ({ url: `http://127.0.0.1:${port}` }));
+    const { error } = await exporterOf({ endpoints }).export(points(2));
     expect(error).toMatchObject({ code: 'PROTOCOL', retryable: false });
-    expect(stub.calls).toHaveLength(1);
+    expect([stub, next].map(({ calls }) => calls.length)).toEqual([1, 0]);
   });
 
   test.each([

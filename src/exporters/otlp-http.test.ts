@@ -13,6 +13,7 @@ import { type ExportResult, ExportResultCode, exporterName } from '../data/expor
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { VERSION } from '../data/version.ts';
+import { fallback } from '../decorators/fallback.ts';
 import { retry } from '../decorators/retry.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
 import {
@@ -24,6 +25,7 @@ import {
 } from '../net/fixtures/http-stub.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
+import { exported } from './fixtures/exporting.ts';
 import { type OtlpHttpOptions, otlpHttp } from './otlp-http.ts';
 
 const SOON = { initialIntervalMillis: 1, maxIntervalMillis: 1 };
@@ -324,6 +326,19 @@ describe('an answer', () => {
     const bomb = gzipSync(Buffer.alloc(5 * 2 ** 20));
     const stub = await serveHttp({ answer: () => ({ body: bomb, headers: { 'content-encoding': 'gzip' } }) });
     expect((await exporterOf({ url: stub.url }).send()).error).toMatchObject({ code: 'PROTOCOL' });
+  });
+
+  test('[7.23] that is too large went with a request that was taken: nobody else gets it', async () => {
+    const body = Buffer.alloc(5 * 2 ** 20);
+    const refusing = await serveHttp({ answer: () => ({ status: 404, body }) });
+    const primary = await serveHttp({ answer: () => ({ body }) });
+    const next = await serveHttp();
+    const endpoints = [refusing, primary, next].map(({ url }) => ({ url }));
+    const { exporter } = exporterOf({ endpoints });
+    const other = exporterOf({ url: next.url }).exporter;
+    const error = await exported(fallback(exporter, other), BATCH);
+    expect(error).toMatchObject({ code: 'PROTOCOL', retryable: false });
+    expect([refusing, primary, next].map(({ requests }) => requests.length)).toEqual([1, 1, 0]);
   });
 
   test('[7.24] of failure says why; the code in it decides nothing', async () => {

@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib';
 import { Agent, buildConnector, type Dispatcher, ProxyAgent } from 'undici';
 import { ExportError } from '../data/errors.ts';
 import { type OptionChecks, optionChecks } from '../data/option-checks.ts';
+import { NOTHING_OWED } from '../data/owed-points.ts';
 import type { HttpAddress } from './http-address.ts';
 import { connectionError } from './http-error.ts';
 import { type ProxyFor, type ProxyOptions, proxyFor } from './http-proxy.ts';
@@ -138,7 +139,7 @@ export function httpClient(owner: string, options: HttpClientOptions = {}): Http
           response.body.on('error', () => {}).destroy();
           throw redirected(shown, status, answered.location);
         }
-        return { status, headers: answered, body: await bodyOf(shown, response.body, answered) };
+        return { status, headers: answered, body: await bodyOf(shown, response.body, status, answered) };
       } catch (error) {
         if (error instanceof ExportError) throw error;
         throw connectionError(shown, error, signal);
@@ -185,7 +186,12 @@ function connector(options: buildConnector.BuildOptions): buildConnector.connect
  * The answer's body, empty when it ends early or cannot be decompressed: the status is what tells whether the request was
  * taken, and that has come.
  */
-async function bodyOf(shown: string, body: Readable, headers: HttpResponse['headers']): Promise<Buffer> {
+async function bodyOf(
+  shown: string,
+  body: Readable,
+  status: number,
+  headers: HttpResponse['headers'],
+): Promise<Buffer> {
   const isGzip = /^(x-)?gzip$/i.test(headers['content-encoding'] ?? '');
   const decoded = isGzip ? body.pipe(createGunzip()) : body;
   // A pipe does not pass errors on.
@@ -200,6 +206,7 @@ async function bodyOf(shown: string, body: Readable, headers: HttpResponse['head
         throw new ExportError(
           'PROTOCOL',
           `the answer of ${shown} is larger than ${MAX_RESPONSE_BYTES} bytes`,
+          { undelivered: status < 300 ? NOTHING_OWED : undefined },
         );
       }
       chunks.push(chunk);
