@@ -2,6 +2,7 @@ import { type Attributes, type Context, createContextKey, ROOT_CONTEXT, ValueTyp
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
+import { resetReports } from '../data/diagnostics.ts';
 import {
   AggregationTemporality,
   DataPointType,
@@ -286,7 +287,11 @@ describe('synchronous instruments', () => {
   test('[4.39] one warning names the attribute that exploded', () => {
     const { meter } = setUp(CUMULATIVE, 100);
     const counter = meter.createCounter('c');
-    for (let i = 0; i < 500; i++) counter.add(1, { method: 'GET', user: `u${i}` });
+    for (let i = 0; i < 500; i++) {
+      counter.add(1, { method: 'GET', user: `u${i}` });
+      // A minute later it would be a repetition all the same.
+      resetReports();
+    }
     expect(logs).toEqual([
       'meterline: c has reached its limit of 100 series; attribute "user" alone has 100 distinct values, such as ' +
         '"u0", "u1", "u2". Further attribute sets are counted together under otel.metric.overflow=true; ' +
@@ -326,6 +331,17 @@ describe('synchronous instruments', () => {
       await pointsOf(reader);
       await pointsOf(reader);
     }
+  });
+
+  test('a bound counter or histogram is there from the start, a bound gauge from its first value', async () => {
+    const { reader, meter } = setUp();
+    meter.createCounter('c').bind({ a: 1 });
+    meter.createHistogram('h').bind({ a: 1 });
+    const gauge = meter.createGauge('g').bind({ a: 1 });
+    const namesOf = async () => (await metricsOf(reader)).map(({ descriptor }) => descriptor.name);
+    expect(await namesOf()).toEqual(['c', 'h']);
+    gauge.record(7);
+    expect(await namesOf()).toEqual(['c', 'h', 'g']);
   });
 
   test('a bound instrument gives processors the context of each call, as the plain one does', async () => {

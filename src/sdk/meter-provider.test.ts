@@ -145,6 +145,17 @@ describe('MeterProvider', () => {
     expect(logs).toEqual([expect.stringContaining('"RequestCount" is recorded as "requestCount"')]);
   });
 
+  test('[1.18][1.21] so are instruments that differ in more than case, which stay two', async () => {
+    const { reader, meter } = setUp();
+    meter.createCounter('requestCount').add(1);
+    meter.createCounter('RequestCount', { unit: 's' }).add(1);
+    const metrics = await metricsOf(reader);
+    expect(metrics.map(({ descriptor }) => [descriptor.name, descriptor.unit])).toEqual([
+      ['requestCount', ''],
+      ['requestCount', 's'],
+    ]);
+  });
+
   test('[1.22] instruments of different meters never conflict', () => {
     const { provider } = setUp();
     provider.getMeter('a').createCounter('c', { unit: 's' });

@@ -446,6 +446,22 @@ describe('several Views and readers', () => {
     expect(logs).toEqual([expect.stringContaining('strictly increasing')]);
   });
 
+  test("[3.16] so is a reader's that makes no sense for the kind", async () => {
+    const { reader, meter } = setUp([], { aggregationSelector: () => ({ type: LAST_VALUE }) });
+    for (const amount of [1, 2]) meter.createCounter('c').add(amount);
+    meter.createHistogram('h').record(1);
+    const metrics = await metricsOf(reader);
+    expect(metrics.map(({ dataPointType }) => dataPointType)).toEqual([
+      DataPointType.SUM,
+      DataPointType.HISTOGRAM,
+    ]);
+    expect(metrics[0]!.dataPoints[0]!.value).toBe(3);
+    expect(logs).toEqual([
+      expect.stringContaining('a COUNTER cannot be aggregated as LAST_VALUE'),
+      expect.stringContaining('a HISTOGRAM cannot be aggregated as LAST_VALUE'),
+    ]);
+  });
+
   test('[3.18] a View that takes the name of another stream is told like any conflict', async () => {
     const { reader, meter } = setUp([{ instrumentName: 'y', name: 'X' }]);
     meter.createCounter('x', { unit: 's' }).add(1);
