@@ -145,6 +145,17 @@ describe('MeterProvider', () => {
     expect(logs).toEqual([expect.stringContaining('"RequestCount" is recorded as "requestCount"')]);
   });
 
+  test('[1.02] meters of other attributes stay apart, also when series of such attributes have come and gone', () => {
+    const { provider } = setUp();
+    const meterOf = (a: number) => provider.getMeter('m', '1', { attributes: { a } });
+    const first = meterOf(1);
+    const counter = first.createCounter('c');
+    counter.add(1, { a: 1 });
+    counter.remove({ a: 1 });
+    expect(meterOf(2)).not.toBe(first);
+    expect(meterOf(1)).toBe(first);
+  });
+
   test('[1.18][1.21] so are instruments that differ in more than case, which stay two', async () => {
     const { reader, meter } = setUp();
     meter.createCounter('requestCount').add(1);
