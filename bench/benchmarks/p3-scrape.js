@@ -1,0 +1,124 @@
+import { median } from '../statistics.js';
+import { meterline, openTelemetry, prometheusClient } from '../subjects.js';
+import { attributesOf, BOUNDARIES, LABEL_NAMES, MASK, SECONDS } from '../workload.js';
+
+const SERIES_PER_METRIC = 100_000;
+
+export default {
+  id: 'P3',
+  title: 'scrape as text, 100 k histogram (11 bounds) and 100 k counter series',
+  unit: 'ms of loop time',
+  ratio: 'times Meterline',
+  extras: { first: 'the first, ms', megabytes: 'MB of text', memory: 'MB more while it lasts' },
+  contestants: [
+    { name: 'meterline', package: 'meterline', isBaseline: true, run: ours },
+    { name: 'copying the same bytes', run: copying, target: { ratioAtLeast: 0.2 } },
+    {
+      name: '@prometheus-io/client',
+      package: '@prometheus-io/client',
+      run: client,
+      target: { ratioAtLeast: 20 },
+    },
+    {
+      name: '@opentelemetry/exporter-prometheus',
+      package: '@opentelemetry/exporter-prometheus',
+      run: official,
+      target: { ratioAtLeast: 60 },
+    },
+  ],
+};
+
+/** Collection and encoding; each chunk is dropped, as when a scraper has read it. */
+async function ours(options) {
+  const { encodePrometheusText } = await import('../../dist/encoding/prometheus-text.js');
+  const { meter, reader } = await meterline();
+  record(meter);
+  return scrapeCost(options, async (peak) => {
+    let bytes = 0;
+    for (const chunk of encodePrometheusText((await reader.collect()).resourceMetrics)) {
+      bytes += chunk.length;
+      peak();
+    }
+    return bytes;
+  });
+}
+
+/** What no encoder can beat: chunks of the same size, filled from memory. */
+async function copying(options) {
+  const { encodePrometheusText } = await import('../../dist/encoding/prometheus-text.js');
+  const { meter, reader } = await meterline();
+  record(meter);
+  const chunks = [...encodePrometheusText((await reader.collect()).resourceMetrics)];
+  return scrapeCost(options, async (peak) => {
+    let bytes = 0;
+    for (const chunk of chunks) {
+      const copy = Buffer.allocUnsafeSlow(64 * 1024);
+      bytes += chunk.copy(copy);
+      peak();
+    }
+    return bytes;
+  });
+}
+
+async function client(options) {
+  const { registry, counter, histogram } = await prometheusClient('@prometheus-io/client');
+  const requests = counter({ name: 'requests', labelNames: LABEL_NAMES });
+  const duration = histogram({ name: 'duration', labelNames: LABEL_NAMES, buckets: BOUNDARIES });
+  attributesOf(SERIES_PER_METRIC).forEach((labels, i) => {
+    requests.inc(labels, i);
+    for (let k = 0; k < 10; k++) duration.observe(labels, SECONDS[(i + k) & MASK]);
+  });
+  return scrapeCost(options, async (peak) => {
+    const text = await registry.metrics();
+    peak();
+    return Buffer.byteLength(text);
+  });
+}
+
+async function official(options) {
+  const { PrometheusSerializer } = await import('@opentelemetry/exporter-prometheus');
+  const { meter, reader } = await openTelemetry();
+  record(meter);
+  const serializer = new PrometheusSerializer();
+  return scrapeCost(options, async (peak) => {
+    const text = serializer.serialize((await reader.collect()).resourceMetrics);
+    peak();
+    return Buffer.byteLength(text);
+  });
+}
+
+function record(meter) {
+  const counter = meter.createCounter('requests');
+  const histogram = meter.createHistogram('duration', { advice: { explicitBucketBoundaries: BOUNDARIES } });
+  attributesOf(SERIES_PER_METRIC).forEach((attributes, i) => {
+    counter.add(i, attributes);
+    for (let k = 0; k < 10; k++) histogram.record(SECONDS[(i + k) & MASK], attributes);
+  });
+}
+
+/** @param scrape is given what notes the memory in use, and resolves with the number of bytes */
+async function scrapeCost({ quick }, scrape) {
+  const times = [];
+  let bytes = 0;
+  let highest = 0;
+  const before = process.memoryUsage.rss();
+  const peak = () => {
+    highest = Math.max(highest, process.memoryUsage.rss());
+  };
+  for (let i = 0; i < (quick ? 3 : 6); i++) {
+    // Asking for the memory takes longer than a chunk, so only the first scrape does.
+    const start = loopMillis();
+    bytes = await scrape(i === 0 ? peak : () => {});
+    times.push(loopMillis() - start);
+  }
+  const [first, ...rest] = times;
+  return { value: median(rest), first, megabytes: bytes / 1e6, memory: (highest - before) / 1e6 };
+}
+
+/** What the thread of the event loop has computed: neighbours on the machine do not count, nor garbage collection beside it. */
+function loopMillis() {
+  // From Node 23.9 on.
+  if (process.threadCpuUsage === undefined) return performance.now();
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
