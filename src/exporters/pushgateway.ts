@@ -28,7 +28,7 @@ import {
   type PushOptions,
 } from './pushgateway-options.ts';
 import { requestHeaders } from './request-headers.ts';
-import { answerError, isSuccess } from './text-answer.ts';
+import { answerError, isSuccess, mayPass } from './text-answer.ts';
 
 export type { BasicAuth } from './basic-auth.ts';
 export type { PushgatewayGroupOptions, PushgatewayOptions, PushOptions } from './pushgateway-options.ts';
@@ -148,7 +148,8 @@ function openGroup(owner: string, options: PushOptions) {
       withHeaders(async (given) => {
         const all = { ...given, ...request.headers, ...own };
         const response = await client.request(address, { ...request, headers: all, signal });
-        if (!isSuccess(response)) throw answerError(name, response);
+        if (isSuccess(response)) return;
+        throw answerError(name, response, mayPass(response.status) || response.status === 408);
       }, signal);
     await retrying(attempt, limits.retry, { signal, deadline });
   }

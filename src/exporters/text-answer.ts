@@ -19,16 +19,23 @@ const MAX_REASON = 500;
 
 export const isSuccess = ({ status }: HttpResponse): boolean => status >= 200 && status <= 299;
 
+/** 429 and all of 5xx. */
+export const mayPass = (status: number): boolean => status >= 500 || status === 429;
+
 /**
- * The error that any other answer is: 408, 429 and all of 5xx may pass, everything else is for good.
+ * The error that any other answer is.
  *
  * @param name of whoever sent the request, with the address, without secrets
+ * @param retryable whether the same request may be taken later
  */
-export function answerError(name: string, response: HttpResponse): ExportError {
+export function answerError(
+  name: string,
+  response: HttpResponse,
+  retryable = mayPass(response.status),
+): ExportError {
   const { status, headers } = response;
   const said = reasonIn(response);
   const message = `${name} was answered ${status}${said && `: ${said}`}`;
-  const retryable = status >= 500 || status === 429 || status === 408;
   if (!retryable) return new ExportError(CODES[status] ?? 'REJECTED', message);
   const retryAfterMs = retryAfterMillis(headers['retry-after'], Date.now());
   const code = status === 429 || retryAfterMs !== undefined ? 'THROTTLED' : 'UNAVAILABLE';
@@ -36,7 +43,7 @@ export function answerError(name: string, response: HttpResponse): ExportError {
 }
 
 /** The body in one line; whatever it is, it goes into a log. */
-function reasonIn({ body }: HttpResponse): string {
+export function reasonIn({ body }: HttpResponse): string {
   // A character has four bytes at most.
   const line = body
     .subarray(0, 4 * MAX_REASON)

@@ -1,0 +1,164 @@
+// What remote write makes of a batch before it is cut into requests: which metrics there are for Prometheus, under which names
+// and labels, and which of their points have to stay out. Done once, so that a request that is made anew is the same.
+import type { AttributeSet } from '../data/attribute-set.ts';
+import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
+import { DataPointType } from '../data/metric-data.ts';
+import { slicedDuplicateChecks } from './prometheus-duplicates.ts';
+import {
+  type Family,
+  type FamilyType,
+  nativeFamilies,
+  type PrometheusProblem,
+} from './prometheus-families.ts';
+import { attributeShape } from './prometheus-label-shape.ts';
+import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
+import { MIN_SCHEMA } from './prometheus-native-buckets.ts';
+import { duplicateIn, type Plan } from './prometheus-options.ts';
+import {
+  byName,
+  type Label,
+  type LabelNames,
+  type LabelPlan,
+  labelPlan,
+  labelsIn,
+  type OwnLabels,
+  ownLabels,
+  parsed,
+} from './remote-write-labels.ts';
+
+/** The plans of all series with one name. */
+export type Plans = (names: LabelNames) => LabelPlan;
+
+/** A metric as Prometheus has it. */
+export interface SeriesMetric {
+  readonly metric: MetricColumns;
+  readonly family: string;
+  readonly type: FamilyType;
+  readonly help: string;
+  readonly unit: string;
+  /** The rows that must be left out. */
+  readonly left: ReadonlySet<number> | undefined;
+  ownLabels(set: AttributeSet): OwnLabels;
+  /** Of the series that has the name of the family. */
+  readonly plans: Plans;
+  /** Of a histogram with explicit buckets. */
+  readonly buckets?: { readonly bucket: Plans; readonly sum: Plans; readonly count: Plans };
+}
+
+/** The metrics that have a place in Prometheus, in the order of the batch, with how many points come before each there. */
+export type PreparedSeries = readonly { readonly from: number; readonly series: SeriesMetric }[];
+
+const ROWS_PER_STEP = 2_048;
+
+/**
+ * @param plan of names that every version of Prometheus takes
+ * @param external on every series that has no label of the name itself
+ */
+export function* prepareSeries(
+  batch: MetricBatch,
+  plan: Plan,
+  external: readonly Label[],
+): Generator<void, PreparedSeries> {
+  const prepared = new Map<MetricColumns, SeriesMetric>();
+  for (const family of nativeFamilies(batch, plan)) {
+    const members = family.members.map(({ metric, scope }) => ({
+      metric,
+      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
+    }));
+    const checks = slicedDuplicateChecks(members);
+    for (const [m, { metric, labels }] of members.entries()) {
+      const isFirst = checks[m]!;
+      let left: Set<number> | undefined;
+      for (let i = 0; i < metric.length; i++) {
+        if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
+        const block = labels.blockOf(metric.attributes[i]!);
+        let first = isFirst(i, block);
+        for (; first === undefined; first = isFirst(i, block)) yield;
+        if (first) continue;
+        left ??= new Set();
+        left.add(i);
+      }
+      if (left !== undefined) plan.onProblem(duplicateIn(family.name));
+      if (isTooCoarse(metric)) plan.onProblem(tooCoarse(family.name));
+      else prepared.set(metric, seriesMetric(metric, family, labels, left, external));
+    }
+  }
+  let from = 0;
+  return batch.scopeMetrics.flatMap(({ metrics }) =>
+    metrics.flatMap((metric) => {
+      const series = prepared.get(metric);
+      const entry = { from, series: series! };
+      from += metric.length;
+      return series === undefined ? [] : [entry];
+    }),
+  );
+}
+
+/** One series that stands for the resource. */
+export function resourceSeries(
+  metric: MetricColumns,
+  name: string,
+  plan: Plan,
+  external: readonly Label[],
+): SeriesMetric {
+  const family = { name, type: 'gauge' as const, help: 'Attributes of the resource.', unit: '' };
+  return seriesMetric(metric, family, textLabels(plan.naming).seriesLabels([], false), undefined, external);
+}
+
+function seriesMetric(
+  metric: MetricColumns,
+  { name, type, help, unit }: Omit<Family<MetricColumns>, 'members'>,
+  labels: SeriesLabels,
+  left: ReadonlySet<number> | undefined,
+  external: readonly Label[],
+): SeriesMetric {
+  const common = [...parsed(labels.scope), ...external];
+  const isClassic = metric.dataPointType === DataPointType.HISTOGRAM;
+  return {
+    metric,
+    family: name,
+    type,
+    help,
+    unit,
+    left,
+    // Sets of a reserved shape merge with the labels of the scope, which are then not common to all.
+    ownLabels: (set) => (attributeShape(set).reserved ? labelsIn(labels.blockOf(set)) : ownLabels(set)),
+    plans: plansOf(name, common, false),
+    ...(isClassic && {
+      buckets: {
+        bucket: plansOf(`${name}_bucket`, common, true),
+        sum: plansOf(`${name}_sum`, common, false),
+        count: plansOf(`${name}_count`, common, false),
+      },
+    }),
+  };
+}
+
+function plansOf(seriesName: string, common: readonly Label[], hasBound: boolean): Plans {
+  const fixed = [{ name: '__name__', value: seriesName }, ...common].sort(byName);
+  const plans = new Map<LabelNames, LabelPlan>();
+  let latestNames: LabelNames | undefined;
+  let latest: LabelPlan | undefined;
+  return (names) => {
+    if (names === latestNames) return latest!;
+    latest = plans.get(names);
+    if (latest === undefined) {
+      latest = labelPlan(names, fixed, hasBound);
+      plans.set(names, latest);
+    }
+    latestNames = names;
+    return latest;
+  };
+}
+
+function isTooCoarse(metric: MetricColumns): boolean {
+  if (metric.dataPointType !== DataPointType.EXPONENTIAL_HISTOGRAM) return false;
+  return metric.scales.some((scale) => scale < MIN_SCHEMA);
+}
+
+function tooCoarse(family: string): PrometheusProblem {
+  return {
+    cause: `scale:${family}`,
+    message: `${family} is not written: its exponential histograms are coarser (scale below ${MIN_SCHEMA}) than native histograms can be; give its View a larger maxSize`,
+  };
+}

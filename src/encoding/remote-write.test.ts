@@ -1,0 +1,193 @@
+import { ValueType } from '@opentelemetry/api';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { decodeWrite, seriesName } from '../../test/support/remote-write.ts';
+import { AttributeSet } from '../data/attribute-set.ts';
+import {
+  exponentialHistogramColumns,
+  gaugeColumns,
+  MetricBatch,
+  type MetricColumns,
+} from '../data/metric-batch.ts';
+import { AggregationTemporality, DataPointType } from '../data/metric-data.ts';
+import { resourceFromAttributes } from '../data/resource.ts';
+import { randomBatch } from './fixtures/random-batch.ts';
+import { planOf } from './prometheus-options.ts';
+import { type EncodedWrite, encodeRemoteWrite, floorMillis, type RemoteWriteBatch } from './remote-write.ts';
+import { prepareSeries } from './remote-write-series.ts';
+
+function ended<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+function prepared(batch: MetricBatch, external: { name: string; value: string }[] = []): RemoteWriteBatch {
+  const plan = planOf(batch, { scopeLabels: false, targetInfo: false });
+  return {
+    series: ended(prepareSeries(batch, plan, external)),
+    resource: undefined,
+    timeOf: floorMillis,
+    isStale: false,
+  };
+}
+
+type Limits = { maxBytes?: number; maxSamples?: number };
+
+function requests(batch: MetricBatch, version: '1.0' | '2.0', limits: Limits = {}): EncodedWrite[] {
+  const ready = prepared(batch);
+  const all: EncodedWrite[] = [];
+  for (let from = 0; from < batch.pointCount; from = all.at(-1)!.next) {
+    const range = {
+      from,
+      to: batch.pointCount,
+      maxBytes: Infinity,
+      maxSamples: Infinity,
+      version,
+      ...limits,
+    };
+    all.push(ended(encodeRemoteWrite(ready, range)));
+    expect(all.at(-1)!.next).toBeGreaterThan(from);
+  }
+  return all;
+}
+
+const common = (length: number) => ({
+  aggregationTemporality: AggregationTemporality.CUMULATIVE,
+  length,
+  startTimes: new BigUint64Array(length).fill(1699999999000000000n),
+  endTimes: new BigUint64Array(length).fill(1700000000000000000n),
+  attributes: Array.from({ length }, () => AttributeSet.from({ job: 'a' })),
+});
+const descriptor = (name: string) => ({ name, unit: '', description: '', valueType: ValueType.DOUBLE });
+const batchOf = (...metrics: MetricColumns[]) =>
+  new MetricBatch(resourceFromAttributes({}), [{ scope: { name: 's' }, metrics }]);
+
+describe('encodeRemoteWrite', () => {
+  const up = gaugeColumns({ ...common(1), descriptor: descriptor('up'), values: Float64Array.of(1) });
+
+  test('the bytes of a sample, which Prometheus and VictoriaMetrics take', () => {
+    const [first] = requests(batchOf(up), '1.0');
+    expect(Buffer.from(first!.body).toString('hex')).toBe(
+      '0a2c0a0e0a085f5f6e616d655f5f120275700a080a036a6f62120161121009000000000000f03f1080d095ffbc31' +
+        // And what it is: a gauge.
+        '1a06080212027570',
+    );
+    const [second] = requests(batchOf(up), '2.0');
+    expect(Buffer.from(second!.body).toString('hex')).toBe(
+      '2200' +
+        '22036a6f62220161' +
+        '22085f5f6e616d655f5f22027570' +
+        '2a1c0a04030401021210' +
+        '09000000000000f03f1080d095ffbc31' +
+        '2a020802',
+    );
+  });
+
+  test.each<[number, number, number[], { offset?: number; length: number }[], number[]]>([
+    [0, -1, [2, 1, 0, 2], [{ length: 2 }, { offset: 1, length: 1 }], [2, -1, 1]],
+    [9, 3, [1, 1, 1, 1], [{ offset: 2, length: 3 }], [1, 1, -1]],
+    [9, -1, [1], [{ length: 1 }], [1]],
+    [20, 2 ** 30, [1, 1], [{ offset: 2 ** 18 + 1, length: 1 }], [2]],
+  ])('scale %d, offset %d, counts %o', (scale, offset, counts, spans, deltas) => {
+    const total = counts.reduce((sum, count) => sum + count);
+    const histogram = exponentialHistogramColumns({
+      ...common(1),
+      descriptor: descriptor('h'),
+      counts: Float64Array.of(total + 1),
+      sums: Float64Array.of(10),
+      mins: Float64Array.of(0),
+      maxs: Float64Array.of(9),
+      scales: Int32Array.of(scale),
+      zeroCounts: Float64Array.of(1),
+      positive: {
+        offsets: Int32Array.of(offset),
+        starts: Uint32Array.of(0, counts.length),
+        counts: Float64Array.from(counts),
+      },
+      negative: { offsets: Int32Array.of(0), starts: Uint32Array.of(0, 0), counts: new Float64Array(0) },
+    });
+    for (const version of ['1.0', '2.0'] as const) {
+      const [{ body } = expect.fail()] = requests(batchOf(histogram), version);
+      const [native] = decodeWrite(version, body).series[0]!.histograms;
+      expect(native).toMatchObject({ count: total + 1, sum: 10, zeroCount: 1, timestamp: 1700000000000 });
+      expect(native!.schema ?? 0).toBe(Math.min(scale, 8));
+      expect(native!.positiveSpans!.map((span) => ({ ...span }))).toEqual(spans);
+      expect(native!.positiveDeltas).toEqual(deltas);
+    }
+  });
+
+  test('labels that are added come in their place, and give way to those of the set', () => {
+    const own = { ...common(1), attributes: [AttributeSet.from({ B: '1', cluster: 'mine', z: '2' })] };
+    const gauge = gaugeColumns({ ...own, descriptor: descriptor('g'), values: Float64Array.of(0) });
+    const external = ['A', 'a', 'cluster', 'zz'].map((name) => ({ name, value: 'x' }));
+    const ready = prepared(batchOf(gauge), external);
+    for (const version of ['1.0', '2.0'] as const) {
+      const { body } = ended(
+        encodeRemoteWrite(ready, { from: 0, to: 1, maxBytes: 1e6, maxSamples: 10, version }),
+      );
+      expect(seriesName(decodeWrite(version, body).series[0]!)).toBe(
+        'g{A="x",B="1",a="x",cluster="mine",z="2",zz="x"}',
+      );
+    }
+  });
+
+  test('whatever a batch holds: both versions say the same, however it is cut, and what receivers take', () => {
+    fc.assert(
+      fc.property(
+        randomBatch,
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 300, max: 5_000 }),
+        (batch, maxSamples, maxBytes) => {
+          const read = (version: '1.0' | '2.0', limits: Limits) =>
+            requests(batch, version, limits).flatMap(({ body, counts, oversizedBytes }) => {
+              if (body.length === 0) return [];
+              expect(oversizedBytes).toBeUndefined();
+              if (limits.maxBytes !== undefined) expect(body.length).toBeLessThanOrEqual(limits.maxBytes);
+              const { series } = decodeWrite(version, body);
+              expect(series.flatMap(({ samples }) => samples)).toHaveLength(counts.samples);
+              expect(series.flatMap(({ histograms }) => histograms)).toHaveLength(counts.histograms);
+              expect(series.flatMap(({ exemplars }) => exemplars)).toHaveLength(counts.exemplars);
+              return series.map(({ metadata: _, samples, histograms, ...rest }) => ({
+                ...rest,
+                samples: samples.map(({ start: _, ...sample }) => sample),
+                histograms: histograms.map(({ start: _, ...histogram }) => histogram),
+              }));
+            });
+          const whole = read('1.0', {});
+          expect(read('2.0', {})).toEqual(whole);
+          expect(read('1.0', { maxSamples })).toEqual(whole);
+          expect(read('2.0', { maxSamples })).toEqual(whole);
+          for (const version of ['1.0', '2.0'] as const) {
+            const kept = read(version, { maxBytes });
+            // All but points that are too large by themselves.
+            expect(whole).toEqual(expect.arrayContaining(kept));
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test('each value arrives as it is', () => {
+    fc.assert(
+      fc.property(fc.array(fc.double(), { minLength: 1, maxLength: 20 }), (values) => {
+        const attributes = values.map((_, i) => AttributeSet.from({ i }));
+        const columns = { ...common(values.length), attributes };
+        const gauge = gaugeColumns({
+          ...columns,
+          descriptor: descriptor('g'),
+          values: Float64Array.from(values),
+        });
+        expect(gauge.dataPointType).toBe(DataPointType.GAUGE);
+        for (const version of ['1.0', '2.0'] as const) {
+          const found = requests(batchOf(gauge), version).flatMap(
+            ({ body }) => decodeWrite(version, body).series,
+          );
+          expect(found.map(({ samples: [sample] }) => sample!.value)).toEqual(values);
+        }
+      }),
+    );
+  });
+});

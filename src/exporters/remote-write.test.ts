@@ -1,0 +1,413 @@
+import { uncompressSync } from 'snappy';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { exporterContract } from '../../test/conformance/exporter-kit.ts';
+import { captureLogs } from '../../test/support/collected.ts';
+import { decodeWrite, seriesName, type WrittenSeries } from '../../test/support/remote-write.ts';
+import { temporalityPreference } from '../data/temporality-preference.ts';
+import { everyKind } from '../encoding/fixtures/every-kind.ts';
+import {
+  AggregationType,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+  resourceFromAttributes,
+} from '../index.ts';
+import {
+  type HttpBehaviour,
+  hangUp,
+  noAnswer,
+  type StubRequest,
+  serveHttp,
+} from '../net/fixtures/http-stub.ts';
+import { counterBatch, exported } from './fixtures/exporting.ts';
+import { type RemoteWriteOptions, remoteWrite } from './remote-write.ts';
+
+const QUICK = { initialIntervalMillis: 1, maxIntervalMillis: 1 };
+
+function written(request: StubRequest) {
+  const is2 =
+    request.headers['content-type'] === 'application/x-protobuf;proto=io.prometheus.write.v2.Request';
+  return decodeWrite(is2 ? '2.0' : '1.0', uncompressSync(request.raw) as Buffer);
+}
+
+const samplesIn = (requests: StubRequest[]): WrittenSeries[] => requests.flatMap((it) => written(it).series);
+const numberOf = ({ samples }: WrittenSeries) => samples[0]!.value;
+
+/** As a receiver of version 2.0 says that it wrote all. */
+function all(request: StubRequest): HttpBehaviour {
+  const { series } = written(request);
+  return {
+    status: 204,
+    headers: {
+      'X-Prometheus-Remote-Write-Samples-Written': series.flatMap(({ samples }) => samples).length,
+      'X-Prometheus-Remote-Write-Histograms-Written': series.flatMap(({ histograms }) => histograms).length,
+      'X-Prometheus-Remote-Write-Exemplars-Written': series.flatMap(({ exemplars }) => exemplars).length,
+    },
+  };
+}
+
+/** Answers as told, then takes everything. */
+async function receiver(answers: (HttpBehaviour | typeof all)[] = []) {
+  return serveHttp({
+    answer: (request, index) => {
+      const answer = answers[index];
+      return answer === all ? all(request) : ((answer as HttpBehaviour) ?? { status: 204 });
+    },
+  });
+}
+
+function made(options: Partial<RemoteWriteOptions> & Pick<RemoteWriteOptions, 'url'>) {
+  const exporter = remoteWrite({ retry: QUICK, staleMarkers: false, ...options });
+  onTestFinished(() => exporter.shutdown().catch(() => {}));
+  return exporter;
+}
+
+describe('remoteWrite', () => {
+  const logs = captureLogs();
+
+  exporterContract('remoteWrite', async () => made({ url: (await receiver()).url }));
+  exporterContract('remoteWrite, version 2.0', async () => {
+    const { url } = await serveHttp({ answer: all });
+    return made({ url, version: '2.0' });
+  });
+
+  test('the headers of version 1.0 and 2.0', async () => {
+    const { url, requests } = await serveHttp({ answer: all });
+    await exported(
+      made({ url, headers: { 'X-Scope-OrgID': 'shop', 'Content-Encoding': 'x' } }),
+      counterBatch(1),
+    );
+    await exported(made({ url, version: '2.0' }), counterBatch(1));
+    expect(requests[0]!.headers).toMatchObject({
+      'content-type': 'application/x-protobuf',
+      'content-encoding': 'snappy',
+      'x-prometheus-remote-write-version': '0.1.0',
+      'user-agent': expect.stringMatching(/^Meterline\/\d/),
+      'x-scope-orgid': 'shop',
+    });
+    expect(requests[1]!.headers).toMatchObject({
+      'content-type': 'application/x-protobuf;proto=io.prometheus.write.v2.Request',
+      'x-prometheus-remote-write-version': '2.0.0',
+    });
+  });
+
+  test.each(['1.0', '2.0'] as const)('version %s has everything of a batch', async (version) => {
+    const { url, requests } = await serveHttp({ answer: all });
+    const exporter = made({
+      url,
+      version,
+      externalLabels: { cluster: 'eu', http_method: 'never' },
+      scopeLabels: false,
+    });
+    expect(await exported(exporter, everyKind())).toBeUndefined();
+    const [request] = requests.map(written);
+    const byName = new Map(request!.series.map((series) => [seriesName(series), series]));
+    const common = 'cluster="eu"';
+    expect([...byName.keys()].slice(0, 3)).toEqual([
+      `target_info{cluster="eu",http_method="never",job="sre",process_pid="42",service_version="v1.0.0"}`,
+      `http_server_requests_total{${common},http_method="POST",http_route="/orders",http_status_code="200",job="sre"}`,
+      expect.stringContaining('flag="true"'),
+    ]);
+    const [, requestsTotal, exemplary] = [...byName.values()];
+    expect(numberOf(requestsTotal!)).toBe(1234);
+    const start = version === '2.0' ? { start: 1765848600000 } : {};
+    expect(requestsTotal!.samples).toEqual([{ value: 1234, timestamp: 1765848617594, ...start }]);
+    expect(exemplary!.exemplars).toEqual([
+      {
+        labels: { trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: 'b7ad6b7169203331', user: 'ü' },
+        value: 3,
+        timestamp: 1765848616000,
+      },
+      { labels: {}, value: 0.5, timestamp: 1765848617000 },
+    ]);
+    const buckets = [...byName].filter(([name]) => name.includes('_bucket{') && name.includes('POST'));
+    expect(buckets.map(([, series]) => [series.labels.le, numberOf(series)])).toEqual([
+      ['0.005', 10],
+      ['0.01', 30],
+      ['2.5', 100],
+      ['+Inf', 100],
+    ]);
+    const gauges = request!.series.filter(({ labels }) => labels.__name__ === 'temperature_celsius');
+    expect(gauges.map(numberOf)).toEqual([21.5, Number.NaN, Number.NEGATIVE_INFINITY, -0]);
+    const described = { type: 1, help: 'Requests served', unit: '' };
+    if (version === '2.0') expect(requestsTotal!.metadata).toEqual(described);
+    else expect(request!.metadata.http_server_requests_total).toEqual(described);
+    expect(logs.join()).toContain('payload');
+  });
+
+  test.each([500, 502, 503, 429])('tries again after %d', async (status) => {
+    const { url, requests } = await receiver([{ status }, hangUp]);
+    expect(await exported(made({ url }), counterBatch(1))).toBeUndefined();
+    expect(requests).toHaveLength(3);
+    expect(Buffer.compare(requests[0]!.raw, requests[2]!.raw)).toBe(0);
+  });
+
+  test.each([400, 401, 403, 404, 408, 409, 422])('never after %d, and says why', async (status) => {
+    const { url, requests } = await receiver([{ status, body: 'out of order sample' }]);
+    const error = await exported(made({ url }), counterBatch(1));
+    expect(error).toMatchObject({ retryable: false });
+    expect(error!.message).toContain(`answered ${status}: out of order sample`);
+    expect(requests).toHaveLength(1);
+  });
+
+  test('a Retry-After is kept', async () => {
+    const { url, requests } = await receiver([{ status: 429, headers: { 'retry-after': '1' } }]);
+    const start = performance.now();
+    expect(await exported(made({ url }), counterBatch(1))).toBeUndefined();
+    expect(performance.now() - start).toBeGreaterThan(950);
+    expect(requests).toHaveLength(2);
+  });
+
+  test('a batch goes in requests that keep to samples and bytes; each series once', async () => {
+    for (const limits of [{ maxSamplesPerRequest: 70 }, { maxRequestBytes: 5_000 }]) {
+      for (const version of ['1.0', '2.0'] as const) {
+        const { url, requests } = await serveHttp({ answer: all });
+        expect(await exported(made({ url, version, ...limits }), counterBatch(3, 1_500))).toBeUndefined();
+        const names = samplesIn(requests).map(({ labels }) => labels.series);
+        expect(new Set(names).size).toBe(1_500);
+        expect(names.filter((name) => name !== undefined)).toHaveLength(1_500);
+        for (const request of requests) {
+          expect(written(request).series.length).toBeLessThanOrEqual(limits.maxSamplesPerRequest ?? Infinity);
+          const bytes = (uncompressSync(request.raw) as Buffer).length;
+          expect(bytes).toBeLessThanOrEqual(limits.maxRequestBytes ?? Infinity);
+        }
+        expect(requests.length).toBeGreaterThan(10);
+      }
+    }
+  });
+
+  test('requests are under way at once, as many as asked for, each series in one of them', async () => {
+    let open = 0;
+    let most = 0;
+    const { url, requests } = await serveHttp({
+      answer: () => (response) => {
+        most = Math.max(most, ++open);
+        setTimeout(() => {
+          open--;
+          response.writeHead(204).end();
+        }, 30);
+      },
+    });
+    const exporter = made({ url, concurrency: 3, maxSamplesPerRequest: 100 });
+    const [first, second] = await Promise.all(
+      [1, 2].map((value) => exported(exporter, counterBatch(value, 1_200))),
+    );
+    expect([first, second]).toEqual([undefined, undefined]);
+    expect(most).toBe(3);
+    const values = requests.map((request) => Number(numberOf(written(request).series.at(-1)!)));
+    // All of the first batch, then the second.
+    expect(values).toEqual(values.toSorted((a, b) => a - b));
+  });
+
+  test('a part that fails leaves its own points owed, and no others', async () => {
+    const { url, requests } = await receiver();
+    let refused = 0;
+    const failing = await serveHttp({
+      answer: (request) => {
+        const has = written(request).series.some(({ labels }) => labels.series === '700');
+        if (has) refused++;
+        return { status: has ? 503 : 204 };
+      },
+    });
+    const exporter = made({ url: failing.url, retry: false, maxSamplesPerRequest: 100 });
+    const error = await exported(exporter, counterBatch(1, 1_200));
+    expect(refused).toBe(1);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+    expect(error!.undelivered!.pointCount).toBeLessThanOrEqual(100);
+    expect(await exported(made({ url }), error!.undelivered!)).toBeUndefined();
+    const taken = failing.requests.filter(
+      (request) => !written(request).series.some((it) => it.labels.series === '700'),
+    );
+    const everything = [...samplesIn(taken), ...samplesIn(requests)].flatMap(
+      ({ labels }) => labels.series ?? [],
+    );
+    expect(everything.toSorted((a, b) => Number(a) - Number(b))).toEqual(
+      Array.from({ length: 1_200 }, (_, i) => `${i}`),
+    );
+  });
+
+  test.each<[string, HttpBehaviour]>([
+    ['415', { status: 415, body: 'unknown type' }],
+    ['204 without counts', { status: 204 }],
+  ])(
+    'a receiver that does not know 2.0 (%s) gets the same as 1.0, and all later requests',
+    async (_, answer) => {
+      const { url, requests } = await receiver([answer]);
+      const exporter = made({ url, version: '2.0' });
+      expect(await exported(exporter, counterBatch(7, 3))).toBeUndefined();
+      expect(await exported(exporter, counterBatch(8, 3))).toBeUndefined();
+      const versions = requests.map(({ headers }) => headers['x-prometheus-remote-write-version']);
+      expect(versions).toEqual(['2.0.0', '0.1.0', '0.1.0']);
+      const [first, second] = requests.map((request) => written(request).series);
+      expect(second!.map(seriesName)).toEqual(first!.map(seriesName));
+    },
+  );
+
+  test('what 2.0 says that it did not write is refused and counted, in success and failure', async () => {
+    const headers = { 'X-Prometheus-Remote-Write-Samples-Written': '6' };
+    const { url } = await receiver([
+      { status: 204, headers },
+      { status: 400, headers, body: 'duplicate sample' },
+      { status: 400, headers: { 'X-Prometheus-Remote-Write-Samples-Written': '0' }, body: 'all bad' },
+    ]);
+    const exporter = made({ url, version: '2.0', targetInfo: false });
+    expect(await exported(exporter, counterBatch(1, 10))).toMatchObject({
+      code: 'REJECTED',
+      rejectedDataPoints: 4,
+    });
+    const partly = await exported(exporter, counterBatch(1, 10));
+    expect(partly).toMatchObject({ code: 'REJECTED', rejectedDataPoints: 4 });
+    expect(partly!.message).toContain('duplicate sample');
+    expect(await exported(exporter, counterBatch(1, 10))).toMatchObject({
+      code: 'REJECTED',
+      retryable: false,
+    });
+  });
+
+  test('each request is signed as it is sent, each attempt anew', async () => {
+    const { url, requests } = await receiver([{ status: 503 }]);
+    const bodies: Uint8Array[] = [];
+    const sign: RemoteWriteOptions['sign'] = async ({ method, url, headers, body }) => {
+      bodies.push(body);
+      expect([method, headers['content-encoding'], headers['x-a']]).toEqual(['POST', 'snappy', 'b']);
+      return { authorization: `signed ${new URL(url).pathname} ${bodies.length}` };
+    };
+    expect(await exported(made({ url, sign, headers: { 'X-A': 'b' } }), counterBatch(1))).toBeUndefined();
+    expect(requests.map(({ headers }) => headers.authorization)).toEqual([
+      'signed /v1/metrics 1',
+      'signed /v1/metrics 2',
+    ]);
+    bodies.forEach((body, i) => void expect(Buffer.compare(requests[i]!.raw, body)).toBe(0));
+  });
+
+  test('ends in time where the receiver says nothing, with all owed', async () => {
+    const { url } = await receiver([noAnswer, noAnswer, noAnswer, noAnswer]);
+    const error = await exported(made({ url, timeoutMillis: 150 }), counterBatch(1, 1_200));
+    expect(error).toMatchObject({ code: 'TIMEOUT', retryable: true });
+    expect(error!.undelivered?.pointCount ?? 1_200).toBe(1_200);
+  });
+
+  test.each<[object, string]>([
+    [{ url: 'x' }, 'remoteWrite: url cannot work'],
+    [{ version: '3.0' }, "version is '3.0'; it must be '1.0' or '2.0'"],
+    [
+      { temporality: 'delta' },
+      "temporality is 'delta'; it must be 'cumulative': remote write carries totals",
+    ],
+    [
+      { temporality: temporalityPreference('lowmemory') },
+      "it must be 'cumulative': remote write carries totals",
+    ],
+    [{ externalLabels: { __x: 'a' } }, "a name in externalLabels is '__x'"],
+    [{ externalLabels: { le: 'a' } }, "a name in externalLabels is 'le'"],
+    [{ externalLabels: { a: '' } }, "externalLabels.a is ''"],
+    [{ concurrency: 0 }, 'concurrency is 0'],
+    [{ maxSamplesPerRequest: 0.5 }, 'maxSamplesPerRequest is 0.5'],
+    [{ maxRequestBytes: 0 }, 'maxRequestBytes is 0'],
+    [{ sign: 'x' }, "sign is 'x'; it must be a function"],
+    [{ staleMarkers: 1 }, 'staleMarkers is 1'],
+    [{ retry: { maxRetries: -1 } }, 'maxRetries is -1'],
+    [{ tenant: 'x' }, 'remoteWrite: there is no setting tenant'],
+  ])('refuses options that cannot work: %o', (options, message) => {
+    expect(() => remoteWrite({ url: 'http://localhost/w', ...options } as RemoteWriteOptions)).toThrow(
+      message,
+    );
+  });
+
+  describe('series that end', () => {
+    /** Of a series, in the order in which they came: the value, or `stale`. */
+    function history(requests: StubRequest[], name: string): [unknown, number][] {
+      return samplesIn(requests)
+        .filter((series) => seriesName(series) === name)
+        .map(({ samples: [sample] }) => [sample!.value, sample!.timestamp]);
+    }
+
+    function service(url: string, options: Partial<RemoteWriteOptions> = {}) {
+      const exporter = made({ url, staleMarkers: true, scopeLabels: false, targetInfo: false, ...options });
+      const reader = new PeriodicExportingMetricReader({
+        exporter,
+        selfMetrics: false,
+        exportIntervalMillis: Infinity,
+      });
+      const provider = new MeterProvider({ readers: [reader], resource: resourceFromAttributes({}) });
+      onTestFinished(() => provider.shutdown().catch(() => {}));
+      return provider;
+    }
+
+    test.each(['1.0', '2.0'] as const)('are marked once, in order, and come back (%s)', async (version) => {
+      const { url, requests } = await serveHttp({ answer: all });
+      const provider = service(url, { version });
+      const observed = new Set(['a', 'b']);
+      const gauge = provider.getMeter('m').createObservableGauge('g');
+      gauge.addCallback((result) => {
+        for (const name of observed) result.observe(1, { name });
+      });
+      for (const step of [
+        () => {},
+        () => observed.delete('a'),
+        () => {},
+        () => observed.add('a'),
+        () => {},
+      ]) {
+        step();
+        await provider.forceFlush();
+      }
+      await provider.shutdown();
+      const a = history(requests, 'g{name="a"}');
+      expect(a.map(([value]) => value)).toEqual([1, 'stale', 1, 1, 1, 'stale']);
+      const b = history(requests, 'g{name="b"}');
+      expect(b.map(([value]) => value)).toEqual([1, 1, 1, 1, 1, 1, 'stale']);
+      for (const [i, [, time]] of [...a.entries()].slice(1)) expect(time).toBeGreaterThan(a[i - 1]![1]);
+      for (const [i, [, time]] of [...b.entries()].slice(1)) expect(time).toBeGreaterThan(b[i - 1]![1]);
+    });
+
+    test('every bucket of a histogram, its sum and its count', async () => {
+      const { url, requests } = await receiver();
+      const provider = service(url);
+      provider
+        .getMeter('m')
+        .createHistogram('h', { advice: { explicitBucketBoundaries: [1] } })
+        .record(0.5);
+      await provider.shutdown();
+      for (const name of ['h_bucket{le="1"}', 'h_bucket{le="+Inf"}', 'h_sum{}', 'h_count{}'])
+        expect(
+          history(requests, name).map(([value]) => value),
+          name,
+        ).toEqual([expect.any(Number), 'stale']);
+    });
+
+    test('native histograms', async () => {
+      const { url, requests } = await receiver();
+      const type = AggregationType.EXPONENTIAL_HISTOGRAM;
+      const provider = service(url, { aggregation: () => ({ type }) });
+      provider.getMeter('m').createHistogram('h').record(3);
+      await provider.shutdown();
+      expect(samplesIn(requests).map(({ histograms: [histogram] }) => histogram!.sum)).toEqual([3, 'stale']);
+    });
+
+    test('none are marked unless asked', async () => {
+      const { url, requests } = await receiver();
+      const provider = service(url, { staleMarkers: false });
+      provider.getMeter('m').createCounter('c').add(1);
+      await provider.shutdown();
+      expect(history(requests, 'c_total{}').map(([value]) => value)).toEqual([1]);
+    });
+
+    test('pieces of one collection end nothing', async () => {
+      const { url, requests } = await receiver();
+      const exporter = made({ url, staleMarkers: true, scopeLabels: false, targetInfo: false });
+      const reader = new PeriodicExportingMetricReader({
+        exporter,
+        selfMetrics: false,
+        maxExportBatchSize: 3,
+        exportIntervalMillis: Infinity,
+      });
+      const provider = new MeterProvider({ readers: [reader], resource: resourceFromAttributes({}) });
+      const counter = provider.getMeter('m').createCounter('c');
+      for (let i = 0; i < 10; i++) counter.add(1, { i });
+      for (let i = 0; i < 3; i++) await provider.forceFlush();
+      for (let i = 0; i < 10; i++)
+        expect(history(requests, `c_total{i="${i}"}`).map(([value]) => value)).toEqual([1, 1, 1]);
+      await provider.shutdown();
+    });
+  });
+});
