@@ -4,8 +4,8 @@ import { createExporter, type ExporterDefinition, type PushMetricExporter } from
 import type { ExportThrough } from './resumable.ts';
 import { WrappedExporter } from './wrapped-exporter.ts';
 
-/** Longer than exporters of ours take. */
-const GRACE_MILLIS = 2_000;
+/** What an exporter has to say what it still owes, once told to stop. Longer than those of ours take. */
+export const GRACE_MILLIS = 2_000;
 
 const METHODS = ['export', 'forceFlush', 'shutdown'] as const;
 
@@ -34,7 +34,6 @@ export function decorate(
     componentType: inner.componentType,
     // Time is kept by what is inside: a limit here would cut short one that is meant to take long, such as a retry.
     timeoutMillis: 0,
-    // What was told to stop may say what it still owes.
     graceMillis: GRACE_MILLIS,
     selectAggregationTemporality: exporter.selectAggregationTemporality?.bind(exporter),
     selectAggregation: exporter.selectAggregation?.bind(exporter),

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { ExportError } from '../data/errors.ts';
 import { exported } from '../exporters/fixtures/exporting.ts';
-import { answering, deltas, hangs, takes } from './fixtures/answering.ts';
+import { type Answer, answering, deltas, hangs, takes, valuesOf } from './fixtures/answering.ts';
 import { timeout } from './timeout.ts';
 
 describe('timeout', () => {
@@ -25,6 +26,65 @@ describe('timeout', () => {
       message: '[TIMEOUT] export to x did not end within 500 ms',
     });
     expect(seen!.aborted).toBe(true);
+  });
+
+  test.each([undefined, 200])(
+    'tells what is still owed after %s ms, by its own time or the caller’s',
+    async (abortAfter) => {
+      const stops: Answer = (_, signal) =>
+        new Promise((_, reject) => {
+          const owing = () =>
+            reject(
+              new ExportError('ABORTED', 'x', {
+                retryable: true,
+                undelivered: deltas(2),
+                rejectedDataPoints: 1,
+              }),
+            );
+          signal.addEventListener('abort', () => setTimeout(owing, 100));
+        });
+      const { exporter, exports } = answering('x', [stops], { graceMillis: 1_000 });
+      const limited = timeout(exporter, 500);
+      const caller = new AbortController();
+      if (abortAfter !== undefined) setTimeout(() => caller.abort(), abortAfter);
+      const batch = deltas(1, 2, 3);
+      const sent = exported(limited, batch, { signal: caller.signal });
+      await vi.advanceTimersByTimeAsync((abortAfter ?? 500) + 100);
+      const error = await sent;
+      expect(error).toMatchObject({
+        code: abortAfter === undefined ? 'TIMEOUT' : 'ABORTED',
+        retryable: true,
+        rejectedDataPoints: 1,
+      });
+      expect(valuesOf(error!.undelivered!)).toEqual([2]);
+      await exported(limited, batch);
+      expect(exports).toEqual([[1, 2, 3], [2]]);
+    },
+  );
+
+  test('what is delivered while the exporter stops is delivered', async () => {
+    const { exporter } = answering('x', [takes(700)], { graceMillis: 1_000 });
+    const sent = exported(timeout(exporter, 500), deltas(1));
+    await vi.advanceTimersByTimeAsync(700);
+    expect(await sent).toBeUndefined();
+  });
+
+  test('one that says nothing when told to stop costs 2 s more', async () => {
+    const { exporter } = answering('x', [hangs], { graceMillis: 60_000 });
+    const sent = exported(timeout(exporter, 500), deltas(1));
+    await vi.advanceTimersByTimeAsync(2_500);
+    expect(await sent).toMatchObject({ code: 'TIMEOUT', retryable: true, undelivered: undefined });
+  });
+
+  test('a refusal stays one, also when it comes late', async () => {
+    const refuses = () =>
+      takes(700)(deltas(), new AbortController().signal).then(() =>
+        Promise.reject(new ExportError('REJECTED', 'no')),
+      );
+    const { exporter } = answering('x', [refuses], { graceMillis: 1_000 });
+    const sent = exported(timeout(exporter, 500), deltas(1));
+    await vi.advanceTimersByTimeAsync(700);
+    expect(await sent).toMatchObject({ code: 'REJECTED', retryable: false });
   });
 
   test('lets pass what ends in time', async () => {
