@@ -281,6 +281,30 @@ describe('answers', () => {
     expect(await exporterOf({ url: `http://127.0.0.1:${stub.port}` }).export()).toEqual({ code: 0 });
   });
 
+  test.each([
+    ['OK without a message is a success', '0', undefined],
+    ['the same words as a failure are one', '12', 'PROTOCOL'],
+  ])('[7.15] %s', async (_, status, code) => {
+    const server = createHttp2Server();
+    server.on('stream', (stream) => {
+      stream.resume();
+      stream.respond(
+        {
+          ':status': 200,
+          'content-type': 'application/grpc',
+          'grpc-status': status,
+          'grpc-message': 'No message received',
+        },
+        { endStream: true },
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as { port: number };
+    const { error } = await exporterOf({ url: `http://127.0.0.1:${port}` }).export();
+    expect(error?.code).toBe(code);
+  });
+
   test('[7.20] that do not come end with the export’s time', async () => {
     const stub = await serveStub({ answer: () => new Promise<StubAnswer>(() => {}) });
     const start = performance.now();

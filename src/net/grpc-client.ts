@@ -1,6 +1,13 @@
 // Unary calls over gRPC. The library underneath, an optional peer, is loaded here and nowhere else in exporters.
 import { setMaxListeners } from 'node:events';
-import type { ChannelCredentials, ChannelOptions, Client, Interceptor, ServiceError } from '@grpc/grpc-js';
+import type {
+  ChannelCredentials,
+  ChannelOptions,
+  Client,
+  Interceptor,
+  ServiceError,
+  StatusObject,
+} from '@grpc/grpc-js';
 import { textOf } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import { SOCKETS_OPTION, tiedTarget } from './grpc-sockets.ts';
@@ -55,6 +62,7 @@ interface Connection {
   isRetired: boolean;
 }
 
+const OK = 0;
 const DEADLINE_EXCEEDED = 4;
 const TRANSPARENT = (message: Buffer): Buffer => message;
 
@@ -165,6 +173,7 @@ function unaryCall(
   }
   return new Promise((resolve) => {
     let hasHeaders = false;
+    let answer: GrpcAnswer | undefined;
     const onAbort = () => call.cancel();
     const call = client.makeUnaryRequest(
       path,
@@ -175,12 +184,15 @@ function unaryCall(
       { deadline },
       (error: ServiceError | null, response?: Buffer) => {
         signal.removeEventListener('abort', onAbort);
-        if (error === null) resolve({ code: 0, body: response ?? new Uint8Array(0) });
-        else resolve({ ...failureOf(error), hasHeaders });
+        answer = error === null ? { code: 0, body: response! } : { ...failureOf(error), hasHeaders };
       },
     );
     call.on('metadata', () => {
       hasHeaders = true;
+    });
+    // Follows the answer. Where success comes without a message, grpc-js has made a failure of it: UNIMPLEMENTED.
+    call.on('status', ({ code }: StatusObject) => {
+      resolve(code === OK ? { code, body: answer?.body ?? new Uint8Array(0) } : answer!);
     });
     signal.addEventListener('abort', onAbort, { once: true });
   });
