@@ -33,7 +33,7 @@ export interface SampleTime {
 export const STALE = Symbol('stale');
 export type SampleValue = number | typeof STALE;
 
-/** Written from front to back; `rollback` takes back what came after the last `mark`. */
+/** Written from front to back; `rollback` takes back what came after the last `mark`, and then only `finish` is left. */
 export interface RemoteWriteMessage {
   /** Bytes so far. */
   readonly size: number;
@@ -58,8 +58,8 @@ const TYPES: Record<FamilyType, number> = { counter: 1, gauge: 2, histogram: 3 }
 
 class WriteRequest implements RemoteWriteMessage {
   readonly #out = new ProtobufWriter(INITIAL_BYTES);
-  /** Where each family was first described, so that each request describes it once. */
-  readonly #described = new Map<string, number>();
+  /** Each request describes a family once. */
+  readonly #described = new Set<string>();
   readonly #bounds = new Map<Label, Uint8Array>();
   #start = 0;
   #mark = 0;
@@ -74,7 +74,6 @@ class WriteRequest implements RemoteWriteMessage {
 
   rollback(): void {
     this.#out.at = this.#mark;
-    for (const [family, at] of this.#described) if (at >= this.#mark) this.#described.delete(family);
   }
 
   begin({ parts, boundAt }: LabelPlan, own: OwnLabels, bound?: Label): void {
@@ -114,7 +113,7 @@ class WriteRequest implements RemoteWriteMessage {
     const out = this.#out;
     out.close(this.#start);
     if (this.#described.has(family)) return;
-    this.#described.set(family, out.at);
+    this.#described.add(family);
     const start = out.open(0x1a);
     out.reserve(2);
     out.byte(0x08);
@@ -164,12 +163,7 @@ class Request implements RemoteWriteMessage {
 
   rollback(): void {
     this.#out.at = this.#mark;
-    for (const symbol of this.#symbols.splice(this.#markedSymbols)) {
-      this.#numbers.delete(symbol);
-      this.#symbolBytes -= symbolSize(symbol);
-    }
-    this.#own = undefined;
-    this.#fixedRefs.clear();
+    for (const symbol of this.#symbols.splice(this.#markedSymbols)) this.#symbolBytes -= symbolSize(symbol);
   }
 
   begin({ parts, boundAt }: LabelPlan, own: OwnLabels, bound?: Label): void {

@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeWrite, seriesName } from '../../test/support/remote-write.ts';
 import { AttributeSet } from '../data/attribute-set.ts';
+import { toExemplarColumns } from '../data/exemplar-columns.ts';
 import {
   exponentialHistogramColumns,
   gaugeColumns,
+  histogramColumns,
   MetricBatch,
   type MetricColumns,
 } from '../data/metric-batch.ts';
@@ -130,6 +132,35 @@ describe('encodeRemoteWrite', () => {
       expect(seriesName(decodeWrite(version, body).series[0]!)).toBe(
         'g{A="x",B="1",a="x",cluster="mine",z="2",zz="x"}',
       );
+    }
+  });
+
+  test('the bound of a bucket comes between labels of the set; exemplars come by bucket, in the order of time', () => {
+    const exemplar = (value: number, second: number) => ({
+      value,
+      timestamp: [second, 0] as [number, number],
+      filteredAttributes: {},
+    });
+    const histogram = histogramColumns({
+      ...common(1),
+      attributes: [AttributeSet.from({ k: '1', m: '2' })],
+      descriptor: descriptor('h'),
+      boundaries: [1],
+      bucketCounts: Float64Array.of(2, 2),
+      counts: Float64Array.of(4),
+      sums: Float64Array.of(5),
+      mins: Float64Array.of(0),
+      maxs: Float64Array.of(3),
+      exemplars: toExemplarColumns([[exemplar(3, 40), exemplar(0.5, 30), exemplar(2, 20), exemplar(1, 10)]])!,
+    });
+    for (const version of ['1.0', '2.0'] as const) {
+      const { series } = decodeWrite(version, requests(batchOf(histogram), version)[0]!.body);
+      expect(series.map((it) => [seriesName(it), it.exemplars.map(({ value }) => value)])).toEqual([
+        ['h_bucket{k="1",le="1",m="2"}', [1, 0.5]],
+        ['h_bucket{k="1",le="+Inf",m="2"}', [2, 3]],
+        ['h_sum{k="1",m="2"}', []],
+        ['h_count{k="1",m="2"}', []],
+      ]);
     }
   });
 
