@@ -28,6 +28,8 @@ import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting
 import { exported } from './fixtures/exporting.ts';
 import { type OtlpHttpOptions, otlpHttp } from './otlp-http.ts';
 
+const JSON_TYPE = { 'content-type': 'application/json' };
+const TEXT_TYPE = { 'content-type': 'text/plain; charset=utf-8' };
 const SOON = { initialIntervalMillis: 1, maxIntervalMillis: 1 };
 const BATCH = batchOf([[{ name: 'shop' }, [counter('orders', [[{ paid: true }, 3]])]]]);
 
@@ -561,8 +563,13 @@ describe('a large batch', () => {
     expect(stub.requests).toEqual([]);
   });
 
-  test('a receiver that finds requests too large gets smaller ones', async () => {
-    const stub = await serveHttp({ answer: ({ body }) => ({ status: body.length > 3_000 ? 413 : 200 }) });
+  const collectorsWords = JSON.stringify({ code: 3, message: 'http: request body too large' });
+  test.each([
+    ['413', { status: 413 }],
+    ['400, as the Collector', { status: 400, headers: JSON_TYPE, body: collectorsWords }],
+    ['400 in plain text', { status: 400, headers: TEXT_TYPE, body: 'http: request body too large\n' }],
+  ])('a receiver that finds requests too large gets smaller ones: %s', async (_, tooLarge) => {
+    const stub = await serveHttp({ answer: ({ body }) => (body.length > 3_000 ? tooLarge : {}) });
     expect((await exporterOf({ url: stub.url }).send(points(200))).code).toBe(ExportResultCode.SUCCESS);
     const taken = stub.requests.filter(({ body }) => body.length <= 3_000);
     expect(valuesOf(taken)).toEqual(Array.from({ length: 200 }, (_, i) => i));
