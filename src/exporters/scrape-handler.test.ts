@@ -128,6 +128,29 @@ describe('in the manner of fetch', () => {
     expect(await body.read()).toEqual({ done: true, value: undefined });
   });
 
+  test('a body that ends before anyone reads it holds no collection', async () => {
+    const { reader, collect } = readerOf();
+    for (let i = 0; i < 15; i++) await (await reader.handler(ask())).body!.cancel();
+    expect(collect).toHaveBeenCalledTimes(15);
+  });
+
+  test('a body that is read too slowly ends when many later scrapes wait', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    try {
+      const { reader } = readerOf();
+      const bodies = [];
+      for (let i = 0; i < 11; i++) {
+        bodies.push((await reader.handler(ask())).body!.getReader());
+        vi.advanceTimersByTime(1_000);
+      }
+      await expect(bodies[0]!.read()).rejects.toThrow(/too slowly/);
+      expect((await bodies[1]!.read()).done).toBe(false);
+      for (const body of bodies.slice(1)) await body.cancel();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('an abort of the request ends the body', async () => {
     const controller = new AbortController();
     const { reader } = readerOf();
