@@ -21,7 +21,7 @@ export async function bounded<T>(
   options: { keepsAlive?: boolean; graceMillis?: number } = {},
 ): Promise<T> {
   const controller = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let grace: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
   try {
@@ -39,7 +39,7 @@ export async function bounded<T>(
       outer?.addEventListener('abort', onAbort, { once: true });
       const isLimited = timeoutMillis > 0 && timeoutMillis <= MAX_TIMER_MILLIS;
       if (isLimited || options.keepsAlive) {
-        timer = setTimeout(
+        timer = setTimer(
           () => {
             const message = `${what} did not end within ${timeoutMillis} ms`;
             give(new ExportError('TIMEOUT', message, { retryable: true }));
@@ -52,8 +52,36 @@ export async function bounded<T>(
       Promise.resolve(controller.signal).then(work).then(resolve, reject);
     });
   } finally {
-    clearTimeout(timer);
+    timer?.clear();
     clearTimeout(grace);
     if (onAbort) outer?.removeEventListener('abort', onAbort);
   }
+}
+
+export interface Timer {
+  clear(): void;
+  unref(): void;
+}
+
+/** More than a busy event loop takes for a turn. */
+const LATE_MILLIS = 100;
+
+/**
+ * A timer that, when it comes late, lets what has come in meanwhile be heard first. A process that stood still, as functions do
+ * between invocations, finds its timers due before it reads the answers that were in time.
+ */
+export function setTimer(work: () => void, millis: number): Timer {
+  const due = performance.now() + millis;
+  let turn: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => {
+    if (performance.now() - due < LATE_MILLIS) work();
+    else turn = setImmediate(work);
+  }, millis);
+  return {
+    clear() {
+      clearTimeout(timer);
+      clearImmediate(turn);
+    },
+    unref: () => void timer.unref(),
+  };
 }

@@ -1,5 +1,5 @@
 // Work with an end on the wall clock that is told of it, and answers for itself.
-import { MAX_TIMER_MILLIS } from '../data/bounded.ts';
+import { MAX_TIMER_MILLIS, setTimer } from '../data/bounded.ts';
 import { ExportError } from '../data/errors.ts';
 
 /** What `work` settles with, unless `signal` aborts first: for work that nobody can tell to stop. */
@@ -43,13 +43,14 @@ export async function withDeadline<T>(
     const message = `${what} did not end within ${Math.round(millis)} ms`;
     controller.abort(new ExportError('TIMEOUT', message, { retryable: true }));
   };
-  const timer = millis <= MAX_TIMER_MILLIS ? setTimeout(onTimeout, millis).unref() : undefined;
+  const timer = millis <= MAX_TIMER_MILLIS ? setTimer(onTimeout, millis) : undefined;
+  timer?.unref();
   if (outer?.aborted) onAbort();
   else outer?.addEventListener('abort', onAbort, { once: true });
   try {
     return await work(controller.signal);
   } finally {
-    clearTimeout(timer);
+    timer?.clear();
     outer?.removeEventListener('abort', onAbort);
   }
 }
