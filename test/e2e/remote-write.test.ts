@@ -151,7 +151,7 @@ describe.each(RECEIVERS)('%s, version %s', (name, version, start) => {
     expect(await valuesOf(receiver, 'steps_total')).toEqual([]);
   });
 
-  test('a receiver that is paused, killed and started again misses no sample and has none twice', async () => {
+  test('a receiver that is paused, then stopped and started again misses no sample and has none twice', async () => {
     const receiver = await started(start);
     const { meter, report } = service(receiver.writeUrl, { version, staleMarkers: false });
     const counter = meter.createCounter('steps');
