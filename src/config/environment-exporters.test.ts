@@ -92,7 +92,7 @@ describe('startMetrics with OTEL_METRICS_EXPORTER=otlp', () => {
   });
 });
 
-test('[7.45] otlp/stdout writes a line of OTLP JSON, in the temporality of the environment', async () => {
+test('[7.45] [12.46] otlp/stdout writes a line of OTLP JSON, in the temporality of the environment', async () => {
   const written: string[] = [];
   vi.spyOn(process.stdout, 'write').mockImplementation((chunk: string | Uint8Array, ...rest: unknown[]) => {
     written.push(Buffer.from(chunk as Uint8Array).toString());

@@ -86,7 +86,7 @@ describe('precedence', () => {
     expect(logs).toEqual([]);
   });
 
-  test('[7.01] temporality and histogram aggregation have variables for metrics only', () => {
+  test('[7.01] [12.61] temporality and histogram aggregation have variables for metrics only', () => {
     expect(otlpSelectors({})).toEqual({});
     const { temporality, aggregation } = otlpSelectors(
       variables({

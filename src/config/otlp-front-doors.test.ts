@@ -121,7 +121,7 @@ describe('[7.01] [9.07] otlpHttp', () => {
     expect(seen).toHaveLength(1);
   });
 
-  test('[7.13] temporality and histograms as the environment wants them', async () => {
+  test('[7.13] [12.38] temporality and histograms as the environment wants them', async () => {
     const { seen, url } = await serveHttp();
     set({
       OTEL_EXPORTER_OTLP_ENDPOINT: url,

@@ -315,7 +315,7 @@ describe('JSON line', () => {
     );
   });
 
-  test('[7.39][7.40][7.41] the text of every kind is what the golden file has', async () => {
+  test('[7.39][7.40][7.41][12.43] the text of every kind is what the golden file has', async () => {
     await expect(line(everyKind())).toMatchFileSnapshot('../../test/golden/otlp.jsonl');
   });
 });

@@ -268,7 +268,7 @@ describe('delivery', () => {
     expect(refusal!.rejectedDataPoints).toBeGreaterThan(2);
   });
 
-  test('holds one request at a time', async () => {
+  test('[7.25] holds one request at a time', async () => {
     let underWay = 0;
     let most = 0;
     const compress = async (body: Uint8Array) => {

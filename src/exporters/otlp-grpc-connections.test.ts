@@ -66,7 +66,7 @@ describe('encryption', () => {
     ['', true, false],
     ['dns:///', undefined, true],
     ['dns:///', true, false],
-  ])('[7.07] %slocalhost with insecure %s: encrypted %s', async (scheme, insecure, isEncrypted) => {
+  ])('[7.07] [12.45] %slocalhost with insecure %s: encrypted %s', async (scheme, insecure, isEncrypted) => {
     const [plain, encrypted] = [await serveStub(), await serveTls()];
     const { port } = isEncrypted ? encrypted : plain;
     const run = exporterOf({ url: `${scheme}localhost:${port}`, insecure, tls: { ca: authority.cert } });

@@ -220,7 +220,7 @@ describe('answers', () => {
     expect(stub.calls).toHaveLength(retryable ? 2 : 1);
   });
 
-  test('[7.27] a passing failure is made good by a retry', async () => {
+  test('[7.27] [12.37] a passing failure is made good by a retry', async () => {
     const stub = await serveStub({
       answer: (_, index) => (index === 0 ? { code: grpc.status.UNAVAILABLE } : new Uint8Array(0)),
     });
@@ -229,7 +229,7 @@ describe('answers', () => {
   });
 
   test.each([grpc.status.UNAVAILABLE, grpc.status.RESOURCE_EXHAUSTED])(
-    '[7.28] status %i with RetryInfo is tried again after that time, not before',
+    '[7.28] [12.37] status %i with RetryInfo is tried again after that time, not before',
     async (code) => {
       const times: number[] = [];
       const stub = await serveStub({

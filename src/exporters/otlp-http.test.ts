@@ -139,6 +139,24 @@ describe('a request', () => {
     expect(stub.requests[1]!.port).toBe(stub.requests[0]!.port);
   });
 
+  test('[7.25] waits for the one before, also those of exports at the same time', async () => {
+    let underWay = 0;
+    let most = 0;
+    const stub = await serveHttp({
+      answer: () => (response) => {
+        most = Math.max(most, ++underWay);
+        setTimeout(() => {
+          underWay--;
+          response.end();
+        }, 10);
+      },
+    });
+    const { send } = exporterOf({ url: stub.url });
+    await Promise.all([send(), send(), send()]);
+    expect(most).toBe(1);
+    expect(new Set(stub.requests.map(({ port }) => port)).size).toBe(1);
+  });
+
   test('[7.33] is not made for a batch without points', async () => {
     const stub = await serveHttp();
     expect(await exporterOf({ url: stub.url }).send(batchOf([]))).toEqual({ code: ExportResultCode.SUCCESS });
@@ -278,7 +296,7 @@ describe('an answer', () => {
     expect(stub.requests).toHaveLength(1);
   });
 
-  test('[7.21] that redirects is final, and names the way without secrets', async () => {
+  test('[7.21] [12.47] that redirects is final, and names the way without secrets', async () => {
     const location = 'http://user:pw@elsewhere/v2?key=1';
     const stub = await serveHttp({ answer: () => ({ status: 307, headers: { location } }) });
     const { error } = await exporterOf({ url: stub.url }).send();
@@ -418,7 +436,7 @@ describe('without an answer', () => {
     expect(stub.requests.length).toBeGreaterThan(2);
   });
 
-  test('[7.20] the timeout is one of the wall clock, also when bytes drip', async () => {
+  test('[7.20] [12.41] the timeout is one of the wall clock, also when bytes drip', async () => {
     const stub = await serveHttp({
       answer: () => (response) => {
         response.writeHead(400);
@@ -556,7 +574,7 @@ describe('a large batch', () => {
     expect(valuesOf(stub.requests)).toEqual([1, 3]);
   });
 
-  test('[7.22] of one point beyond the limit sends nothing', async () => {
+  test('[7.22] [12.42] of one point beyond the limit sends nothing', async () => {
     const stub = await serveHttp();
     const { error } = await exporterOf({ url: stub.url, maxRequestBytes: 20 }).send();
     expect(error).toMatchObject({ code: 'TOO_LARGE', retryable: false });
@@ -671,7 +689,7 @@ describe('failover', () => {
 });
 
 describe('the exporter', () => {
-  test('[7.34] fails after shutdown, without a request', async () => {
+  test('[7.34] [12.40] fails after shutdown, without a request', async () => {
     const stub = await serveHttp();
     const { exporter, send } = exporterOf({ url: stub.url });
     await exporter.shutdown();
@@ -703,6 +721,21 @@ describe('the exporter', () => {
     const result = send();
     await exporter.shutdown();
     expect((await result).code).toBe(ExportResultCode.SUCCESS);
+  });
+
+  test('[7.34] the shutdown of the provider waits for it no longer than it is told', async () => {
+    const stub = await serveHttp({ answer: () => noAnswer });
+    const { exporter } = exporterOf({ url: stub.url, retry: false });
+    const reader = new PeriodicExportingMetricReader({ exporter });
+    const provider = new MeterProvider({ readers: [reader], selfMetrics: false });
+    provider.getMeter('shop').createCounter('orders').add(1);
+    const flushed = provider.forceFlush().catch(() => {});
+    await vi.waitUntil(() => stub.requests.length === 1);
+    const start = performance.now();
+    await expect(provider.shutdown({ timeoutMillis: 50 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(performance.now() - start).toBeLessThan(2_000);
+    await stub.stop();
+    await flushed;
   });
 
   test('leaves no connection open after shutdown', async () => {

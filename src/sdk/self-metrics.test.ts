@@ -101,7 +101,7 @@ describe('self-metrics', () => {
     ]);
   });
 
-  test("[11.10][11.16] the official SDK's names for the options are taken", async () => {
+  test("[11.10][11.16][12.64] the official SDK's names for the options are taken", async () => {
     const reader = new ManualMetricReader({ selfMetrics: true, otelComponentType: 'my_reader' });
     for (const [options, isOn] of [
       [{}, true],
@@ -120,7 +120,7 @@ describe('self-metrics', () => {
     expect(await names()).toContain('my_reader/0');
   });
 
-  test('[11.11] components of a type are numbered from 0 in each provider', async () => {
+  test('[11.11] [12.64] components of a type are numbered from 0 in each provider', async () => {
     for (let start = 0; start < 2; start++) {
       const exporter = () => createExporter({ name: 'x', export: async () => {} });
       const { provider, names } = observed([periodic(exporter()), periodic(exporter())]);
@@ -176,7 +176,7 @@ describe('self-metrics', () => {
     expect(await points(OPERATION)).toEqual([[{ 'error.type': errorType }, 1]]);
   });
 
-  test('[11.13] [11.14] a partial success splits the points and is not a successful operation', async () => {
+  test('[11.13] [11.14] [12.44] a partial success splits the points and is not a successful operation', async () => {
     const { exporter, next } = controlled();
     const { provider, meter, points } = observed([periodic(exporter)]);
     for (let i = 0; i < 9; i++) meter.createCounter('more').add(1, { i });
