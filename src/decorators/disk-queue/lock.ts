@@ -66,8 +66,9 @@ export class QueueLock {
         continue;
       }
       if (!isTakenOver) return lock;
-      // Another one who found the old lock stale may just be removing what it takes for it.
-      await delay(SETTLE_MILLIS, undefined, { ref: false });
+      // Another one who found the old lock stale may just be removing what it takes for it. The process waits for so little: a
+      // job whose last export is under way must not end before it is on disk.
+      await delay(SETTLE_MILLIS);
       if (await lock.isHeld()) return lock;
       await lock.release();
     }
