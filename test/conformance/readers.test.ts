@@ -2,7 +2,7 @@
 //   src/sdk/readers/periodic-exporting-metric-reader.test.ts  5.03 5.08 5.10 5.11 5.12 5.13 5.14 5.15 5.17
 //   src/sdk/meter-provider.test.ts    5.04 5.24
 //   src/data/slice-batch.test.ts      5.16
-//   src/config/signals.test.ts        5.18
+//   src/config/process-end.test.ts    5.18
 //   src/exporters/prometheus.test.ts  5.21
 //   src/config/metrics-environment.test.ts  5.09 5.22
 // Not offered: 5.07, which options.test.ts has.

@@ -193,9 +193,9 @@ describe('what a failed delta export owes', () => {
   test.each(incredible)(
     'all of it, when another maker says that %s is undelivered',
     async (_, undelivered) => {
-      const { batches, record, flush } = setUp([
-        () => failure(Object.assign(new Error('odd'), { undelivered })),
-      ]);
+      // The name of our errors, or nobody would look at it.
+      const error = Object.assign(new Error('odd'), { name: 'ExportError', undelivered });
+      const { batches, record, flush } = setUp([() => failure(error)]);
       record(1);
       await flush();
       await flush();
