@@ -67,6 +67,18 @@ describe('remove', () => {
     expect(fromHrTime(after!.startTime)).toBeGreaterThan(fromHrTime(before!.endTime));
   });
 
+  test('lets a handle go on with what it was bound with, whatever has become of that object', async () => {
+    const { reader, meter } = setUp();
+    const counter = meter.createCounter('c');
+    const attributes = { a: 1, list: ['x'] };
+    const bound = counter.bind(attributes);
+    attributes.a = 2;
+    attributes.list.push('y');
+    counter.remove({ a: 1, list: ['x'] });
+    bound.add(1);
+    expect(await pointsOf(reader)).toEqual([[{ a: 1, list: ['x'] }, 1]]);
+  });
+
   test('leaves the others as old as they are', async () => {
     const { reader, meter } = setUp();
     const counter = meter.createCounter('c');
