@@ -20,18 +20,8 @@ type Members = readonly {
   readonly labels: SeriesLabels;
 }[];
 
-/** {@link slicedDuplicateChecks} that always know, however long it takes. */
-export function duplicateChecks(members: Members): ((i: number, block: string) => boolean)[] {
-  return slicedDuplicateChecks(members).map((check) => (i, block) => {
-    for (;;) {
-      const first = check(i, block);
-      if (first !== undefined) return first;
-    }
-  });
-}
-
 /** The checks for the metrics of one family. */
-export function slicedDuplicateChecks(members: Members): FirstOfItsKind[] {
+export function duplicateChecks(members: Members): FirstOfItsKind[] {
   const metricsIn = new Map<string, number>();
   for (const { labels } of members) metricsIn.set(labels.scope, (metricsIn.get(labels.scope) ?? 0) + 1);
   const everything = new BlockSet();

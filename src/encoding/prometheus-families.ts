@@ -46,20 +46,6 @@ export interface Family<M extends MetricColumns = ExposableMetric> {
 /** The names of the sample lines that a family of the type writes. */
 export const SAMPLE_SUFFIXES = { counter: [''], gauge: [''], histogram: ['', '_bucket', '_sum', '_count'] };
 
-/** Families of what the text formats can carry, with names that every version of Prometheus takes. */
-export function metricFamilies(
-  batch: MetricBatch,
-  reserved: readonly string[],
-  onProblem: (problem: PrometheusProblem) => void,
-): Family[] {
-  return textFamilies(batch, {
-    strategy: 'UnderscoreEscapingWithSuffixes',
-    escaping: 'underscores',
-    reserved,
-    onProblem,
-  });
-}
-
 /** Families of what the text formats can carry. */
 export function textFamilies(batch: MetricBatch, options: FamilyOptions): Family[] {
   return familiesOf(batch, options, (metric) =>

@@ -144,16 +144,10 @@ function clashFinder(names: ReadonlySet<string>): (shape: LabelShape) => boolean
   };
 }
 
-const DEFAULT_NAMING = labelNaming('UnderscoreEscapingWithSuffixes', 'underscores');
-const DEFAULT_STYLE = textLabels(DEFAULT_NAMING);
-
 /** The block of an attribute set in text that every version of Prometheus reads. */
-export const attributeLabels = DEFAULT_STYLE.blockOf;
-
-/** The same for all series of a metric. */
-export function seriesLabels(scope: InstrumentationScope | undefined, isHistogram: boolean): SeriesLabels {
-  return DEFAULT_STYLE.seriesLabels(scope ? scopeLabels(scope, DEFAULT_NAMING) : [], isHistogram);
-}
+export const attributeLabels = textLabels(
+  labelNaming('UnderscoreEscapingWithSuffixes', 'underscores'),
+).blockOf;
 
 /** Labels that tell the scope of a series; attributes that would take one of the three fixed names are left out. */
 export function scopeLabels(scope: InstrumentationScope, { nameOf }: LabelNaming): Label[] {

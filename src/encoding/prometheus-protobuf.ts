@@ -1,7 +1,7 @@
 // The protobuf exposition format: messages `io.prometheus.client.MetricFamily`, each with its length in front. The only
 // one that has native histograms.
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { slicedDuplicateChecks } from './prometheus-duplicates.ts';
+import { duplicateChecks } from './prometheus-duplicates.ts';
 import { byteString, escapedName } from './prometheus-escaping.ts';
 import { type Family, type FamilyType, nativeFamilies } from './prometheus-families.ts';
 import { labelStyles, type SeriesLabels } from './prometheus-labels.ts';
@@ -93,7 +93,7 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
 
   const point = new ProtobufWriter(1024);
   const writers = members.map(({ metric }) => pointWriter(metric, plan.naming));
-  const checks = slicedDuplicateChecks(members);
+  const checks = duplicateChecks(members);
   /** By member, the points that are not shown. */
   const leftOut = members.map(() => new Set<number>());
   let size = description.at;

@@ -1,7 +1,7 @@
 // The Prometheus text formats 0.0.4 and 1.0.0. They differ in that 1.0.0 may have names with any character, in quotes;
 // which of the two it is follows from the escaping.
 import type { MetricBatch } from '../data/metric-batch.ts';
-import { slicedDuplicateChecks } from './prometheus-duplicates.ts';
+import { duplicateChecks } from './prometheus-duplicates.ts';
 import { byteString, escapedName, isClassicName, quotable } from './prometheus-escaping.ts';
 import { type ExposableMetric, type Family, textFamilies } from './prometheus-families.ts';
 import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
@@ -70,7 +70,7 @@ export function* familySamples(
       labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
     }),
   );
-  const checks = slicedDuplicateChecks(members);
+  const checks = duplicateChecks(members);
   for (const [m, { metric, labels }] of members.entries()) {
     const isFirst = checks[m]!;
     const write = writerOf(metric);

@@ -3,7 +3,7 @@
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { DataPointType } from '../data/metric-data.ts';
-import { slicedDuplicateChecks } from './prometheus-duplicates.ts';
+import { duplicateChecks } from './prometheus-duplicates.ts';
 import {
   type Family,
   type FamilyType,
@@ -65,7 +65,7 @@ export function* prepareSeries(
       metric,
       labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
     }));
-    const checks = slicedDuplicateChecks(members);
+    const checks = duplicateChecks(members);
     for (const [m, { metric, labels }] of members.entries()) {
       const isFirst = checks[m]!;
       let left: Set<number> | undefined;
