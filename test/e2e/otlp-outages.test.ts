@@ -37,12 +37,13 @@ describe.each(TRANSPORTS)('$name', (transport) => {
     await collector.kill();
   }
 
-  test('down for several exports, then up', async () => {
+  test('down for a minute and several exports, then up', async () => {
     const service = await connected({ temporality: 'delta', retry: false });
     await crash();
-    for (let i = 0; i < 3; i++) {
+    for (let second = 0; second < 60; second += 5) {
       service.work(10);
       expect(await service.report()).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+      await setTimeout(5_000);
     }
     await collector.start();
     service.work(5);
