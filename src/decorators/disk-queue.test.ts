@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CONTRACT_BREAKERS, exporterContract, SUCCESS, send } from '../../test/conformance/exporter-kit.ts';
 import { captureLogs } from '../../test/support/collected.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
@@ -353,7 +353,8 @@ describe('bounds', () => {
 
   test('a batch older than maxAgeMillis is dropped, counted and said', async () => {
     await crashed({}, deltas(1, 2), deltas(3));
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    vi.setSystemTime(Date.now() + 60);
+    onTestFinished(() => void vi.useRealTimers());
     const { exporter, exports } = answering('inner');
     const q = queue(exporter, { maxAgeMillis: 50 });
     await q.forceFlush();

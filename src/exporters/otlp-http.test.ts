@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { Agent } from 'undici';
@@ -70,6 +72,16 @@ const valuesOf = (requests: readonly { body: Buffer }[]) =>
       ),
     ),
   );
+
+/** Settles with the next message of undici's on the channel. */
+const published = (channel: string) =>
+  new Promise<void>((resolve) => {
+    const onMessage = () => {
+      unsubscribe(channel, onMessage);
+      resolve();
+    };
+    subscribe(channel, onMessage);
+  });
 
 const partial = (rejectedDataPoints: number, errorMessage: string): HttpAnswer => ({
   headers: { 'content-type': 'application/x-protobuf' },
@@ -402,8 +414,9 @@ describe('without an answer', () => {
       url: `http://127.0.0.1:${port}/v1/metrics`,
       retry: { ...SOON, multiplier: 1 },
     });
+    const refused = published('undici:client:connectError');
     const result = send();
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await refused;
     const stub = await serveHttp({ listen: { port } });
     expect((await result).code).toBe(ExportResultCode.SUCCESS);
     expect(stub.requests).toHaveLength(1);
@@ -704,10 +717,10 @@ describe('the exporter', () => {
       timeoutMillis: 0,
       retry: { maxElapsedTimeMillis: 0 },
     });
+    const answered = published('undici:request:trailers');
     const result = send();
-    await vi.waitUntil(() => stub.requests.length === 1);
-    // The answer is on its way.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await answered;
+    await setImmediate();
     await exporter.shutdown();
     expect((await result).error).toMatchObject({ code: 'THROTTLED', retryable: true });
     expect(stub.requests).toHaveLength(1);
