@@ -10,6 +10,7 @@ import { type Compression, compressor } from '../net/compression.ts';
 import { HTTP_ADDRESS_FORMAT, httpAddress } from '../net/http-address.ts';
 import { type HttpClientOptions, type HttpResponse, httpClient } from '../net/http-client.ts';
 import { retryAfterMillis } from '../net/retry-after.ts';
+import { isSuccess } from './http-status.ts';
 import { deliveringExporter } from './otlp-exporter.ts';
 import { httpStatusError } from './otlp-http-status.ts';
 import { HEADER_RULES } from './otlp-http-transport.ts';
@@ -104,7 +105,7 @@ export function httpJson(options: HttpJsonOptions): PushMetricExporter {
         send: (body, { signal }) =>
           withHeaders(async (given) => {
             const response = await client.request(address!, { headers: { ...given, ...own }, body, signal });
-            if (response.status < 200 || response.status > 299) throw statusError(name, response);
+            if (!isSuccess(response)) throw statusError(name, response);
             return undefined;
           }, signal),
         shutdown: () => client.close(),

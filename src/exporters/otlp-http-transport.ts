@@ -5,6 +5,7 @@ import { VERSION } from '../data/version.ts';
 import { decodePartialSuccess, type OtlpEncoding } from '../encoding/otlp-response.ts';
 import { HTTP_ADDRESS_FORMAT, httpAddress } from '../net/http-address.ts';
 import { type HttpClientOptions, httpClient } from '../net/http-client.ts';
+import { isSuccess } from './http-status.ts';
 import { encodingOf, httpStatusError } from './otlp-http-status.ts';
 import type { OtlpTransport } from './otlp-transport.ts';
 import { type BearerToken, type HeaderRules, type HeadersOption, requestHeaders } from './request-headers.ts';
@@ -46,7 +47,7 @@ export function otlpHttpTransport(owner: string, options: OtlpHttpTransportOptio
     send(body, { signal }) {
       return withHeaders(async (headers) => {
         const response = await client.request(address!, { headers: { ...headers, ...own }, body, signal });
-        if (response.status < 200 || response.status > 299) throw httpStatusError(name, response);
+        if (!isSuccess(response)) throw httpStatusError(name, response);
         // Taken is taken, whatever the body looks like.
         const partial = decodePartialSuccess(response.body, encodingOf(response) ?? encoding);
         if (partial === undefined && response.body.length > 0 && encodingOf(response) === undefined) {

@@ -17,6 +17,7 @@ import { HTTP_ADDRESS_FORMAT, httpAddress } from '../net/http-address.ts';
 import { type HttpRequest, httpClient } from '../net/http-client.ts';
 import { inSlices, sliced } from '../net/time-slice.ts';
 import { basicAuthHeader } from './basic-auth.ts';
+import { isSuccess } from './http-status.ts';
 import { HEADER_RULES } from './otlp-http-transport.ts';
 import { validOtlpOptions } from './otlp-options.ts';
 import { pushgatewayGroup } from './pushgateway-group.ts';
@@ -28,7 +29,7 @@ import {
   type PushOptions,
 } from './pushgateway-options.ts';
 import { requestHeaders } from './request-headers.ts';
-import { answerError, isSuccess, mayPass } from './text-answer.ts';
+import { answerError, mayPass } from './text-answer.ts';
 
 export type { BasicAuth } from './basic-auth.ts';
 export type { PushgatewayGroupOptions, PushgatewayOptions, PushOptions } from './pushgateway-options.ts';

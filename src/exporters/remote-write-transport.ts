@@ -8,9 +8,10 @@ import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { HttpAddress } from '../net/http-address.ts';
 import type { HttpClient, HttpResponse } from '../net/http-client.ts';
 import { snappy } from '../net/snappy.ts';
+import { isSuccess } from './http-status.ts';
 import type { RequestSigner } from './remote-write-options.ts';
 import type { WithHeaders } from './request-headers.ts';
-import { answerError, isSuccess, reasonIn } from './text-answer.ts';
+import { answerError, reasonIn } from './text-answer.ts';
 
 /** Without a space: Prometheus compares the parameter as it stands. */
 const CONTENT_TYPES: Record<RemoteWriteVersion, string> = {

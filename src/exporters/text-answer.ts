@@ -1,23 +1,11 @@
 // What the answer of a server means that explains itself in plain text, as Prometheus and its relatives do.
-import { ExportError, type ExportErrorCode } from '../data/errors.ts';
+import { ExportError } from '../data/errors.ts';
 import type { HttpResponse } from '../net/http-client.ts';
 import { retryAfterMillis } from '../net/retry-after.ts';
-
-const CODES: Record<number, ExportErrorCode> = {
-  401: 'UNAUTHENTICATED',
-  403: 'UNAUTHENTICATED',
-  404: 'PROTOCOL',
-  405: 'PROTOCOL',
-  406: 'PROTOCOL',
-  407: 'UNAUTHENTICATED',
-  413: 'TOO_LARGE',
-  415: 'PROTOCOL',
-};
+import { oneLine, refusalCode } from './http-status.ts';
 
 /** Long enough for the label sets that Prometheus quotes, short enough for a line of a log. */
 const MAX_REASON = 500;
-
-export const isSuccess = ({ status }: HttpResponse): boolean => status >= 200 && status <= 299;
 
 /** 429 and all of 5xx. */
 export const mayPass = (status: number): boolean => status >= 500 || status === 429;
@@ -36,7 +24,7 @@ export function answerError(
   const { status, headers } = response;
   const said = reasonIn(response);
   const message = `${name} was answered ${status}${said && `: ${said}`}`;
-  if (!retryable) return new ExportError(CODES[status] ?? 'REJECTED', message);
+  if (!retryable) return new ExportError(refusalCode(status), message);
   const retryAfterMs = retryAfterMillis(headers['retry-after'], Date.now());
   const code = status === 429 || retryAfterMs !== undefined ? 'THROTTLED' : 'UNAVAILABLE';
   return new ExportError(code, message, { retryable, retryAfterMs });
@@ -45,10 +33,5 @@ export function answerError(
 /** The body in one line; whatever it is, it goes into a log. */
 export function reasonIn({ body }: HttpResponse): string {
   // A character has four bytes at most.
-  const line = body
-    .subarray(0, 4 * MAX_REASON)
-    .toString()
-    .replaceAll(/[\p{Cc}\u2028\u2029\s]+/gu, ' ')
-    .trim();
-  return line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line;
+  return oneLine(body.subarray(0, 4 * MAX_REASON).toString(), MAX_REASON);
 }
