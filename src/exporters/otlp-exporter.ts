@@ -6,7 +6,7 @@ import type { ValidOtlpOptions } from './otlp-options.ts';
 import type { OtlpTransport } from './otlp-transport.ts';
 
 /** A delivery that is told to stop says at once what it still owes; this bounds what should hang all the same. */
-const GRACE_MILLIS = 1_000;
+export const GRACE_MILLIS = 1_000;
 
 /** @param transports the preferred one first */
 export function otlpExporter(
@@ -42,6 +42,11 @@ export function deliveringExporter(
     export: (batch, { signal }) => deliver(batch, signal),
     shutdown: () => transport.shutdown(),
   });
+  return endingWaits(exporter, closing);
+}
+
+/** The exporter, with a shutdown that tells at once, by `closing`, those who wait between attempts. */
+export function endingWaits(exporter: PushMetricExporter, closing: AbortController): PushMetricExporter {
   return {
     ...exporter,
     shutdown() {

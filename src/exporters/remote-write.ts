@@ -19,6 +19,7 @@ import { type HttpClient, httpClient } from '../net/http-client.ts';
 import { inSlices } from '../net/time-slice.ts';
 import { basicAuthHeader } from './basic-auth.ts';
 import { EndedSeries } from './ended-series.ts';
+import { endingWaits, GRACE_MILLIS } from './otlp-exporter.ts';
 import { HEADER_RULES } from './otlp-http-transport.ts';
 import { validOtlpOptions } from './otlp-options.ts';
 import { remoteWriteDelivery } from './remote-write-delivery.ts';
@@ -33,9 +34,6 @@ export type { RemoteWriteOptions, RequestSigner, RequestToSign } from './remote-
 
 const OWNER = 'remoteWrite';
 const RETRY = { initialIntervalMillis: 100, maxIntervalMillis: 5_000, multiplier: 2 };
-
-/** A delivery that is told to stop says at once what it still owes; this bounds what should hang all the same. */
-const GRACE_MILLIS = 1_000;
 
 const HEADERS = {
   ...HEADER_RULES,
@@ -136,14 +134,7 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
       }
     },
   });
-  return {
-    ...exporter,
-    shutdown() {
-      const ended = exporter.shutdown();
-      closing.abort();
-      return ended;
-    },
-  };
+  return endingWaits(exporter, closing);
 }
 
 const IDENTITY = ['service.name', 'service.namespace', 'service.instance.id'];
