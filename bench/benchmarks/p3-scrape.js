@@ -28,14 +28,15 @@ export default {
   ],
 };
 
-/** Collection and encoding; each chunk is dropped, as when a scraper has read it. */
+/** Collection and encoding as for a scraper that reads as fast as it gets, which is when two buffers take turns. */
 async function ours(options) {
   const { encodePrometheusText } = await import('../../dist/encoding/prometheus-text.js');
   const { meter, reader } = await meterline();
   record(meter);
   return scrapeCost(options, async (peak) => {
     let bytes = 0;
-    for (const chunk of encodePrometheusText((await reader.collect()).resourceMetrics)) {
+    const { resourceMetrics } = await reader.collect();
+    for (const chunk of encodePrometheusText(resourceMetrics, { reuseBuffers: true })) {
       bytes += chunk.length;
       peak();
     }
@@ -43,19 +44,19 @@ async function ours(options) {
   });
 }
 
-/** What no encoder can beat: chunks of the same size, filled from memory. */
+/** What no encoder can beat: the same chunks from memory, into two buffers in turn. */
 async function copying(options) {
   const { encodePrometheusText } = await import('../../dist/encoding/prometheus-text.js');
   const { meter, reader } = await meterline();
   record(meter);
   const chunks = [...encodePrometheusText((await reader.collect()).resourceMetrics)];
+  const buffers = [Buffer.alloc(64 * 1024), Buffer.alloc(64 * 1024)];
   return scrapeCost(options, async (peak) => {
     let bytes = 0;
-    for (const chunk of chunks) {
-      const copy = Buffer.allocUnsafeSlow(64 * 1024);
-      bytes += chunk.copy(copy);
+    chunks.forEach((chunk, i) => {
+      bytes += chunk.copy(buffers[i % 2]);
       peak();
-    }
+    });
     return bytes;
   });
 }

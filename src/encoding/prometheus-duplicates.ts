@@ -10,7 +10,7 @@ import type { SeriesLabels } from './prometheus-labels.ts';
  * Asked about each point of a metric in order: whether no point before it has its label block. `undefined` means that
  * it takes longer to know: ask again, after a pause if need be.
  */
-export type FirstOfItsKind = (i: number, block: string) => boolean | undefined;
+export type FirstOfItsKind = (i: number) => boolean | undefined;
 
 /** Sets looked at before the event loop may have its turn: well below a millisecond. */
 const SETS_PER_STEP = 1_000;
@@ -23,12 +23,12 @@ type Members = readonly {
 /** The checks for the metrics of one family. */
 export function duplicateChecks(members: Members): FirstOfItsKind[] {
   const metricsIn = new Map<string, number>();
-  for (const { labels } of members) metricsIn.set(labels.scope, (metricsIn.get(labels.scope) ?? 0) + 1);
+  for (const { labels } of members) metricsIn.set(labels.shared, (metricsIn.get(labels.shared) ?? 0) + 1);
   const everything = new BlockSet();
   return members.map(({ metric, labels }) =>
-    metricsIn.get(labels.scope) === 1
+    metricsIn.get(labels.shared) === 1
       ? amongLookalikes(metric.attributes, labels)
-      : (_, block) => everything.add(block),
+      : (i) => everything.add(labels.blockOf(metric.attributes[i]!)),
   );
 }
 
@@ -40,12 +40,12 @@ function amongLookalikes(sets: readonly AttributeSet[], labels: SeriesLabels): F
   /** Blocks of earlier points that are still being gathered, up to the set `next`. */
   let gathering: { readonly names: string; readonly blocks: BlockSet; next: number } | undefined;
 
-  return (i, block) => {
+  return (i) => {
     const shape = labels.shapeOf(sets[i]!);
     if (shape === safe) return true;
     if (gathering === undefined) {
       const known = seen.get(shape.names);
-      if (known instanceof BlockSet) return known.add(block);
+      if (known instanceof BlockSet) return known.add(labels.blockOf(sets[i]!));
       if (!shape.ambiguous && (known === undefined || known === shape)) {
         seen.set(shape.names, shape);
         safe = shape;
@@ -65,7 +65,7 @@ function amongLookalikes(sets: readonly AttributeSet[], labels: SeriesLabels): F
       return undefined;
     }
     gathering = undefined;
-    return blocks.add(block);
+    return blocks.add(labels.blockOf(sets[i]!));
   };
 }
 

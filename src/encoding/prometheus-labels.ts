@@ -40,9 +40,11 @@ export function labelInText(name: string): string {
 
 /** The label blocks of one metric's series, with the labels that all of them get. */
 export interface SeriesLabels {
-  /** The block of the added labels alone, which are those of the scope. */
-  readonly scope: string;
+  /** The block of the added labels alone. */
+  readonly shared: string;
   blockOf(set: AttributeSet): string;
+  /** What {@link blockOf} has behind `shared`; undefined where it does not begin with it. */
+  ownBlock(set: AttributeSet): string | undefined;
   shapeOf(set: AttributeSet): LabelShape;
 }
 
@@ -109,19 +111,21 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
       const start = block === '' ? '' : `${block}${separator}`;
       const names = new Set(added.map(([key]) => nameOf(key)));
       const clashes = clashFinder(names);
+      const ownOf = (set: AttributeSet): string | undefined => {
+        const shape = shapeOf(set);
+        return shape.reserved || clashes(shape) ? undefined : ownBlock(set);
+      };
       return {
-        scope: block,
+        shared: block,
         shapeOf,
+        ownBlock: ownOf,
         blockOf(set) {
-          const shape = shapeOf(set);
-          if (shape.reserved || clashes(shape)) {
-            const own = labelsOf(set).map(
-              ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
-            );
-            return blockOfLabels([...added, ...own].sort(byKey));
-          }
-          const own = ownBlock(set);
-          return own === '' ? block : start + own;
+          const own = ownOf(set);
+          if (own !== undefined) return own === '' ? block : start + own;
+          const labels = labelsOf(set).map(
+            ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
+          );
+          return blockOfLabels([...added, ...labels].sort(byKey));
         },
       };
     },

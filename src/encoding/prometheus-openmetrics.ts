@@ -22,7 +22,7 @@ export function* encodeOpenMetrics(
   batch: MetricBatch,
   options: PrometheusEncodingOptions = {},
 ): Generator<Uint8Array> {
-  const chunk = new TextChunk();
+  const chunk = new TextChunk(options.reuseBuffers);
   const plan = planOf(batch, options);
   const families = textFamilies(batch, plan);
   const taken = new Set(
@@ -39,8 +39,8 @@ export function* encodeOpenMetrics(
     const { name, type, canBegin } = ownNames(family, taken);
     yield* append(chunk, header(name, type, family.unit, family.help));
     const sample = type === 'counter' ? `${name}_total` : name;
-    yield* familySamples(chunk, family, plan, (metric) => {
-      const write = sampleWriter(sample, metric, extrasOf(metric, type, canBegin, plan));
+    yield* familySamples(chunk, family, plan, (metric, shared) => {
+      const write = sampleWriter(sample, metric, shared, extrasOf(metric, type, canBegin, plan));
       return isLegal(metric, type) ? write : legalOnly(metric, write);
     });
   }
@@ -91,7 +91,7 @@ function isLegal(metric: ExposableMetric, type: OpenMetricsType): boolean {
 
 function legalOnly(metric: ExposableMetric, write: SampleWriter): SampleWriter {
   if (metric.dataPointType === DataPointType.HISTOGRAM) return write;
-  return (chunk, block, i) => !(metric.values[i]! >= 0) || write(chunk, block, i);
+  return (chunk, labels, i) => !(metric.values[i]! >= 0) || write(chunk, labels, i);
 }
 
 function extrasOf(

@@ -52,6 +52,11 @@ export interface PrometheusEncodingOptions extends PrometheusOptions {
   names?: ReadonlySet<string>;
   /** Told of everything that is left out or changed. Each scrape tells all of it again. */
   onProblem?: (problem: PrometheusProblem) => void;
+  /**
+   * Whether text encoders write into two buffers in turn, so that a chunk holds until the next but one is asked for.
+   * Default false. New memory for each chunk takes longer than to fill it.
+   */
+  reuseBuffers?: boolean;
 }
 
 export const TARGET_INFO = 'target_info';

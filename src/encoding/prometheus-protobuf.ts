@@ -101,12 +101,11 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
   for (const [m, { metric, labels }] of members.entries()) {
     for (let i = 0; i < metric.length; i++) {
       if (i % POINTS_PER_STEP === POINTS_PER_STEP - 1) yield NOTHING;
-      const block = labels.blockOf(metric.attributes[i]!);
-      let first = checks[m]!(i, block);
-      for (; first === undefined; first = checks[m]!(i, block)) yield NOTHING;
+      let first = checks[m]!(i);
+      for (; first === undefined; first = checks[m]!(i)) yield NOTHING;
       if (!first) plan.onProblem(duplicateIn(family.name));
       point.at = 0;
-      const why = first ? writers[m]!(point, block, i) : 'a duplicate';
+      const why = first ? writers[m]!(point, labels.blockOf(metric.attributes[i]!), i) : 'a duplicate';
       if (why !== undefined) {
         leftOut[m]!.add(i);
         if (first) plan.onProblem(cannotBeNative(family.name, why));

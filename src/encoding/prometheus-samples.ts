@@ -4,10 +4,13 @@ import { DataPointType } from '../data/metric-data.ts';
 import { goFloat, MAX_FLOAT_LENGTH, writeFloat } from './go-float.ts';
 import { byteString, isClassicName, quotable } from './prometheus-escaping.ts';
 import type { ExposableMetric } from './prometheus-families.ts';
-import type { TextChunk } from './text-chunk.ts';
+import { type Piece, pieceOf, type TextChunk } from './text-chunk.ts';
 
-/** Writes point `i`, whose label block is given; returns false, having written nothing, when there is no room. */
-export type SampleWriter = (chunk: TextChunk, block: string, i: number) => boolean;
+/**
+ * Writes point `i`, given the labels that it has beside those of all points; returns false, having written nothing, when
+ * there is no room.
+ */
+export type SampleWriter = (chunk: TextChunk, labels: string, i: number) => boolean;
 
 /** What OpenMetrics puts behind the values and the series of the classic text. */
 export interface SampleExtras {
@@ -27,98 +30,147 @@ const LF = 10;
 /** What a line needs besides its name and labels: braces, quotes, a space, the value, the line's end. */
 const LINE_EXTRA = MAX_FLOAT_LENGTH + 12;
 
-export function sampleWriter(sample: string, metric: ExposableMetric, extras?: SampleExtras): SampleWriter {
+/** @param shared the labels of all points: a block, or empty */
+export function sampleWriter(
+  sample: string,
+  metric: ExposableMetric,
+  shared: string,
+  extras?: SampleExtras,
+): SampleWriter {
   return metric.dataPointType === DataPointType.HISTOGRAM
-    ? histogramWriter(sample, metric, extras)
-    : numberWriter(sample, metric, extras);
+    ? histogramWriter(sample, metric, shared, extras)
+    : numberWriter(sample, metric, shared, extras);
 }
 
-/** The beginning of the lines of one name, up to the labels. */
+/** The beginning of the lines of one name. */
 interface LineStart {
-  /** Without labels, up to the value. */
-  readonly bare: string;
-  /** In front of labels. */
-  readonly labelled: string;
+  /** Up to the value, for points that have no labels of their own. */
+  readonly bare: Piece;
+  /** In front of a point's own labels. */
+  readonly labelled: Piece;
 }
+
+const LABELS_END = pieceOf('} ');
+const BOUND = pieceOf(',le="');
+const FIRST_BOUND = pieceOf('le="');
 
 /** A name that old scrapers do not know stands in quotes, among the labels. */
-function lineStart(name: string): LineStart {
-  if (isClassicName(name)) return { bare: `${name} `, labelled: `${name}{` };
-  const quoted = byteString(quotable(name));
-  return { bare: `{"${quoted}"} `, labelled: `{"${quoted}",` };
+function lineStart(name: string, shared: string): LineStart {
+  const isClassic = isClassicName(name);
+  const quoted = isClassic ? '' : `"${byteString(quotable(name))}"`;
+  const inside = quoted === '' || shared === '' ? quoted + shared : `${quoted},${shared}`;
+  const outside = isClassic ? name : '';
+  return {
+    bare: pieceOf(inside === '' ? `${outside} ` : `${outside}{${inside}} `),
+    labelled: pieceOf(inside === '' ? `${outside}{` : `${outside}{${inside},`),
+  };
 }
 
-function numberWriter(sample: string, { values }: NumberColumns, extras?: SampleExtras): SampleWriter {
-  const start = lineStart(sample);
-  const createdStart = lineStart(sample.replace(/_total$/, '_created'));
-  return (chunk, block, i) => {
-    const exemplar = extras === undefined ? '' : extras.counterExemplar(i);
-    const created = extras?.created(i);
-    const line = start.labelled.length + block.length + LINE_EXTRA;
-    if (!chunk.hasRoom(2 * line + exemplar.length)) return false;
-    writeSample(chunk, start, block, values[i]!, exemplar);
-    if (created !== undefined) writeText(chunk, createdStart, block, created);
+function numberWriter(
+  sample: string,
+  { values }: NumberColumns,
+  shared: string,
+  extras?: SampleExtras,
+): SampleWriter {
+  const start = lineStart(sample, shared);
+  const createdStart = lineStart(sample.replace(/_total$/, '_created'), shared);
+  const lineLength = start.labelled.length + LINE_EXTRA;
+  if (extras === undefined) {
+    return (chunk, labels, i) => {
+      if (!chunk.hasRoom(lineLength + labels.length)) return false;
+      beginLine(chunk, start, labels);
+      endLine(chunk, values[i]!);
+      return true;
+    };
+  }
+  return (chunk, labels, i) => {
+    const exemplar = extras.counterExemplar(i);
+    const created = extras.created(i);
+    if (!chunk.hasRoom(2 * (lineLength + labels.length) + exemplar.length)) return false;
+    beginLine(chunk, start, labels);
+    chunk.end = writeFloat(chunk.bytes, chunk.end, values[i]!);
+    chunk.append(exemplar);
+    chunk.byte(LF);
+    if (created !== undefined) {
+      beginLine(chunk, createdStart, labels);
+      chunk.append(`${created}\n`);
+    }
     return true;
   };
 }
 
-function histogramWriter(family: string, metric: HistogramColumns, extras?: SampleExtras): SampleWriter {
+function histogramWriter(
+  family: string,
+  metric: HistogramColumns,
+  shared: string,
+  extras?: SampleExtras,
+): SampleWriter {
   const { boundaries, bucketCounts, counts, sums } = metric;
-  const bucketStart = lineStart(`${family}_bucket`);
-  const sumStart = lineStart(`${family}_sum`);
-  const countStart = lineStart(`${family}_count`);
-  const createdStart = lineStart(`${family}_created`);
+  const bucketStart = lineStart(`${family}_bucket`, shared).labelled;
+  const sumStart = lineStart(`${family}_sum`, shared);
+  const countStart = lineStart(`${family}_count`, shared);
+  const createdStart = lineStart(`${family}_created`, shared);
   const boundText = extras?.boundText ?? goFloat;
-  const bounds = [...boundaries, Number.POSITIVE_INFINITY].map((bound) =>
-    Buffer.from(`${boundText(bound)}"} `),
-  );
+  const bounds = [...boundaries, Number.POSITIVE_INFINITY].map((bound) => pieceOf(`${boundText(bound)}"} `));
   const width = bounds.length;
+  const lineLength = bucketStart.length + ',le=""'.length + MAX_FLOAT_LENGTH + LINE_EXTRA;
 
-  return (chunk, block, i) => {
-    const lineLength =
-      bucketStart.labelled.length + block.length + ',le=""'.length + MAX_FLOAT_LENGTH + LINE_EXTRA;
+  return (chunk, labels, i) => {
     const exemplars = extras?.bucketExemplars(i);
     const extra = exemplars?.reduce((sum, exemplar) => sum + (exemplar?.length ?? 0), 0) ?? 0;
-    if (!chunk.hasRoom((width + 3) * lineLength + extra)) return false;
+    if (!chunk.hasRoom((width + 3) * (lineLength + labels.length) + extra)) return false;
 
-    // All lines begin alike: encoded once, then copied within the buffer, a tenth of the time.
-    const { buffer, end: start } = chunk;
-    const beginning = block === '' ? `${bucketStart.labelled}le="` : `${bucketStart.labelled}${block},le="`;
-    const length = buffer.write(beginning, start, 'latin1');
-    let end = start;
+    const start = chunk.end;
+    chunk.piece(bucketStart);
+    const labelsStart = chunk.end;
+    chunk.append(labels);
+    chunk.piece(labels === '' ? FIRST_BOUND : BOUND);
+    // All lines begin alike.
+    const length = chunk.end - start;
     let cumulative = 0;
     for (let b = 0; b < width; b++) {
-      if (b > 0) buffer.copyWithin(end, start, start + length);
-      end += length;
-      const bound = bounds[b]!;
-      for (let k = 0; k < bound.length; k++) buffer[end++] = bound[k]!;
+      if (b > 0) chunk.repeat(start, length);
+      chunk.piece(bounds[b]!);
       cumulative += bucketCounts[i * width + b]!;
       // The format wants the last bucket to equal the count.
-      end = writeFloat(buffer, end, b === width - 1 ? counts[i]! : cumulative);
-      const exemplar = exemplars?.[b];
-      if (exemplar !== undefined) end += buffer.write(exemplar, end, 'latin1');
-      buffer[end++] = LF;
+      chunk.end = writeFloat(chunk.bytes, chunk.end, b === width - 1 ? counts[i]! : cumulative);
+      if (exemplars !== undefined) chunk.append(exemplars[b] ?? '');
+      chunk.byte(LF);
     }
-    chunk.end = end;
 
     // NaN means that no sum was kept, as for instruments that record negative values.
     const hasSum = !Number.isNaN(sums[i]!) && extras?.hasNoSum(i) !== true;
-    if (hasSum) writeSample(chunk, sumStart, block, sums[i]!);
+    if (hasSum) {
+      beginLine(chunk, sumStart, labels, labelsStart);
+      endLine(chunk, sums[i]!);
+    }
     // OpenMetrics has the one only with the other.
-    if (hasSum || extras === undefined) writeSample(chunk, countStart, block, counts[i]!);
+    if (hasSum || extras === undefined) {
+      beginLine(chunk, countStart, labels, labelsStart);
+      endLine(chunk, counts[i]!);
+    }
     const created = extras?.created(i);
-    if (created !== undefined) writeText(chunk, createdStart, block, created);
+    if (created !== undefined) {
+      beginLine(chunk, createdStart, labels, labelsStart);
+      chunk.append(`${created}\n`);
+    }
     return true;
   };
 }
 
-function writeSample(chunk: TextChunk, start: LineStart, block: string, value: number, behind = ''): void {
-  chunk.append(block === '' ? start.bare : `${start.labelled}${block}} `);
-  chunk.end = writeFloat(chunk.buffer, chunk.end, value);
-  if (behind !== '') chunk.append(behind);
-  chunk.buffer[chunk.end++] = LF;
+/** @param at where the labels stand in the chunk already; copying them is faster */
+function beginLine(chunk: TextChunk, { bare, labelled }: LineStart, labels: string, at = -1): void {
+  if (labels === '') {
+    chunk.piece(bare);
+    return;
+  }
+  chunk.piece(labelled);
+  if (at < 0) chunk.append(labels);
+  else chunk.repeat(at, labels.length);
+  chunk.piece(LABELS_END);
 }
 
-function writeText(chunk: TextChunk, start: LineStart, block: string, value: string): void {
-  chunk.append(`${block === '' ? start.bare : `${start.labelled}${block}} `}${value}\n`);
+function endLine(chunk: TextChunk, value: number): void {
+  chunk.end = writeFloat(chunk.bytes, chunk.end, value);
+  chunk.byte(LF);
 }

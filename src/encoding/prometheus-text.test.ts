@@ -478,6 +478,40 @@ test('label values come back as they were', () => {
   );
 });
 
+test('buffers in turn leave a chunk alone while the next one is made', () => {
+  const series = Array.from({ length: 11_000 }, (_, i): [Attributes, number] => [
+    { i, pad: 'y'.repeat(60), huge: i % 4_000 === 999 ? 'x'.repeat(200_000) : '' },
+    i,
+  ]);
+  const batch = batchOf([[scope, [counter('c', series)]]]);
+  const buffers = new Set<ArrayBufferLike>();
+  const texts: string[] = [];
+  let last: Uint8Array | undefined;
+  for (const chunk of encodePrometheusText(batch, { reuseBuffers: true })) {
+    if (last) texts.push(Buffer.from(last).toString());
+    last = chunk;
+    buffers.add(chunk.buffer);
+  }
+  texts.push(Buffer.from(last!).toString());
+  expect(texts.join('')).toBe(encode(batch).toString());
+  // Two in turns; each of the three huge lines needs a larger one, and gives up one of the two.
+  expect(buffers.size).toBeLessThanOrEqual(2 + 3 * 2);
+  expect(texts.length).toBeGreaterThan(2 * buffers.size);
+});
+
+test('bytes that look like no number when eight are read as one come through, at every offset', () => {
+  // F4 8F BF BF 7F: as the end of a double, what is nearest in UTF-8 to a signalling NaN.
+  const most = '\u{10ffff}\u007f'.repeat(20);
+  const series = Array.from({ length: 8 }, (_, i): [Attributes, HistogramValue] => [
+    { most: 'x'.repeat(i) + most },
+    { boundaries: [0.5], counts: [1, 2], sum: 3 },
+  ]);
+  const { samples } = parsed(batchOf([[scope, [histogram('h', series)]]])).find(({ name }) => name === 'h')!;
+  expect(samples.map(({ labels }) => labels.most)).toEqual(
+    series.flatMap(([attributes]) => Array(4).fill(attributes.most)),
+  );
+});
+
 test('keys of two types do not make one long step, however many series there are', () => {
   const points = Array.from({ length: 50_000 }, (_, i) => [{ id: `${i}` }, i] as const);
   const metric = counter('c', [...points, [{ id: 1 }, -1], [{ id: 'new' }, -2], [{ id: 2.5 }, -3]]);

@@ -27,7 +27,7 @@ export function* encodePrometheusText(
   batch: MetricBatch,
   options: PrometheusEncodingOptions = {},
 ): Generator<Uint8Array> {
-  const chunk = new TextChunk();
+  const chunk = new TextChunk(options.reuseBuffers);
   const plan = planOf(batch, options);
   const target = targetSample(plan);
   if (target !== undefined) {
@@ -36,7 +36,7 @@ export function* encodePrometheusText(
   }
   for (const family of textFamilies(batch, plan)) {
     yield* append(chunk, header(family.name, family.type, family.help));
-    yield* familySamples(chunk, family, plan, (metric) => sampleWriter(family.name, metric));
+    yield* familySamples(chunk, family, plan, (metric, shared) => sampleWriter(family.name, metric, shared));
   }
   if (chunk.end > 0) yield chunk.take();
 }
@@ -57,12 +57,16 @@ export function* append(chunk: TextChunk, text: string): Generator<Uint8Array> {
   chunk.append(text);
 }
 
-/** The lines of all series of a family, each of them once. */
+/**
+ * The lines of all series of a family, each of them once.
+ *
+ * @param writerOf given the labels that all points of the metric share
+ */
 export function* familySamples(
   chunk: TextChunk,
   family: Family,
   plan: Plan,
-  writerOf: (metric: ExposableMetric) => SampleWriter,
+  writerOf: (metric: ExposableMetric, shared: string) => SampleWriter,
 ): Generator<Uint8Array> {
   const members = family.members.map(
     ({ metric, scope }): { metric: ExposableMetric; labels: SeriesLabels } => ({
@@ -73,14 +77,22 @@ export function* familySamples(
   const checks = duplicateChecks(members);
   for (const [m, { metric, labels }] of members.entries()) {
     const isFirst = checks[m]!;
-    const write = writerOf(metric);
+    const write = writerOf(metric, labels.shared);
+    const writeWhole = writerOf(metric, '');
     for (let i = 0; i < metric.length; i++) {
-      const block = labels.blockOf(metric.attributes[i]!);
-      let first = isFirst(i, block);
-      for (; first === undefined; first = isFirst(i, block)) yield chunk.take();
-      if (first) {
-        while (!write(chunk, block, i)) yield chunk.take();
-      } else plan.onProblem(duplicateIn(family.name));
+      const set = metric.attributes[i]!;
+      let first = isFirst(i);
+      for (; first === undefined; first = isFirst(i)) yield chunk.take();
+      if (!first) {
+        plan.onProblem(duplicateIn(family.name));
+        continue;
+      }
+      const own = labels.ownBlock(set);
+      if (own === undefined) {
+        while (!writeWhole(chunk, labels.blockOf(set), i)) yield chunk.take();
+      } else {
+        while (!write(chunk, own, i)) yield chunk.take();
+      }
     }
   }
 }

@@ -71,9 +71,8 @@ export function* prepareSeries(
       let left: Set<number> | undefined;
       for (let i = 0; i < metric.length; i++) {
         if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
-        const block = labels.blockOf(metric.attributes[i]!);
-        let first = isFirst(i, block);
-        for (; first === undefined; first = isFirst(i, block)) yield;
+        let first = isFirst(i);
+        for (; first === undefined; first = isFirst(i)) yield;
         if (first) continue;
         left ??= new Set();
         left.add(i);
@@ -112,7 +111,7 @@ function seriesMetric(
   left: ReadonlySet<number> | undefined,
   external: readonly Label[],
 ): SeriesMetric {
-  const common = [...parsed(labels.scope), ...external];
+  const common = [...parsed(labels.shared), ...external];
   const isClassic = metric.dataPointType === DataPointType.HISTOGRAM;
   return {
     metric,
