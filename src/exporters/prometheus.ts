@@ -4,10 +4,12 @@ import {
   type AggregationSelector,
   AggregationType,
 } from '../data/aggregation-option.ts';
+import { hasMethods } from '../data/checked-options.ts';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../data/metric-data.ts';
+import { collectAll } from '../data/metric-producers.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import {
   type CollectionResult,
@@ -59,6 +61,8 @@ export interface PrometheusMetricReaderOptions extends PrometheusOptions {
   aggregationSelector?: AggregationSelector;
   /** Series per stream before the overflow series takes the rest. Default 2000 for all kinds. */
   cardinalitySelector?: (instrumentType: InstrumentType) => number;
+  /** Further sources, shown with the provider's own metrics: each with `callbackTimeoutMillis`, at most, for itself. */
+  metricProducers?: MetricProducer[];
 }
 
 /** Of the time that the scraper waits, what callbacks may take; the rest is for encoding and sending. */
@@ -173,7 +177,7 @@ export class PrometheusMetricReader implements IMetricReader {
     if (this.#shutdown) throw new ExportError('SHUTDOWN', 'the Prometheus reader has been shut down');
     const ended = this.#self?.collection();
     try {
-      const result = await this.#producer.collect(options);
+      const result = await collectAll(this.#producer, this.#options.metricProducers, options);
       ended?.(result.errors[0]);
       return result;
     } catch (error) {
@@ -202,8 +206,8 @@ export class PrometheusMetricReader implements IMetricReader {
     if (errors.length > 0) {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);
     }
-    // Our own provider has waited for its resource.
-    if (!MetricBatch.is(resourceMetrics)) {
+    // Our own provider has waited for its resource. With further producers, nothing tells whose it is.
+    if (this.#options.metricProducers || !MetricBatch.is(resourceMetrics)) {
       this.#detected ??= awaitAttributes(resourceMetrics.resource, timeoutMillis);
       await this.#detected;
     }
@@ -231,6 +235,7 @@ function sourceOptions(options: PrometheusMetricReaderOptions) {
     callbackTimeoutMillis,
     aggregationSelector,
     cardinalitySelector,
+    metricProducers,
     ...unknown
   } = options;
   demandNothing(unknown);
@@ -261,6 +266,13 @@ function sourceOptions(options: PrometheusMetricReaderOptions) {
   );
   demandFunction('aggregationSelector', aggregationSelector, 'a function');
   demandFunction('cardinalitySelector', cardinalitySelector, 'a function');
+  demand(
+    metricProducers === undefined ||
+      (Array.isArray(metricProducers) && metricProducers.every((one) => hasMethods(one, 'collect'))),
+    'metricProducers',
+    metricProducers,
+    'a list of metric producers, which have the method collect',
+  );
   return {
     encodingOptions: { ...switches, resourceLabels, translationStrategy },
     authentication: credentials === undefined ? undefined : authentication(credentials),

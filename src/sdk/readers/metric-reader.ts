@@ -8,17 +8,10 @@ import {
 } from '../../data/aggregation-option.ts';
 import { bounded } from '../../data/bounded.ts';
 import { callTimeout } from '../../data/call-timeout.ts';
-import {
-  A_BOOLEAN,
-  aFunction,
-  aList,
-  checkedOptions,
-  hasMethods,
-  type OptionChecks,
-} from '../../data/checked-options.ts';
+import { A_BOOLEAN, aFunction, checkedOptions, type OptionChecks } from '../../data/checked-options.ts';
 import { ConfigError, ExportError } from '../../data/errors.ts';
-import { MetricBatch, type ScopeColumns } from '../../data/metric-batch.ts';
 import { AggregationTemporality, type InstrumentType } from '../../data/metric-data.ts';
+import { collectAll, METRIC_PRODUCERS } from '../../data/metric-producers.ts';
 import {
   type CollectionResult,
   type ComponentMetrics,
@@ -28,10 +21,6 @@ import {
   type MetricProducer,
   type ReaderCallOptions,
 } from '../../data/reader.ts';
-import { toBatch } from '../../data/to-batch.ts';
-
-/** That of observable callbacks. */
-const PRODUCER_TIMEOUT_MILLIS = 30_000;
 
 export interface MetricReaderOptions {
   /** Default: the aggregation that the specification gives each instrument kind. */
@@ -52,11 +41,6 @@ export interface MetricReaderOptions {
 }
 
 const A_SELECTOR = aFunction('a function of the instrument type');
-
-export const METRIC_PRODUCERS = aList({
-  holds: (value) => hasMethods(value, 'collect'),
-  remedy: 'a metric producer, which has the method collect',
-});
 
 export const METRIC_READER_OPTIONS: OptionChecks<MetricReaderOptions> = {
   aggregationSelector: A_SELECTOR,
@@ -125,31 +109,13 @@ export abstract class MetricReader implements IMetricReader {
     if (this.#isClosed) throw new ExportError('SHUTDOWN', 'the reader has been shut down');
     const ended = this.#self?.collection();
     try {
-      const result = await this.#collectAll(this.#producer, options);
+      const result = await collectAll(this.#producer, this.#options.metricProducers, options);
       ended?.(result.errors[0]);
       return result;
     } catch (error) {
       ended?.(error);
       throw error;
     }
-  }
-
-  async #collectAll(
-    producer: MetricProducer,
-    options: MetricCollectOptions | undefined,
-  ): Promise<CollectionResult> {
-    const [own, ...foreign] = await Promise.all([
-      producer.collect(options),
-      ...(this.#options.metricProducers ?? []).map((other) => collectForeign(other, options)),
-    ]);
-    if (foreign.length === 0) return own;
-    return {
-      resourceMetrics: new MetricBatch(
-        own.resourceMetrics.resource,
-        [toBatch(own.resourceMetrics).scopeMetrics, ...foreign.map((result) => result.scopeMetrics)].flat(),
-      ),
-      errors: [own, ...foreign].flatMap((result) => result.errors),
-    };
   }
 
   async forceFlush(options: ReaderCallOptions = {}): Promise<void> {
@@ -172,30 +138,6 @@ export abstract class MetricReader implements IMetricReader {
 
   /** May still collect. */
   protected abstract onShutdown(): Promise<void>;
-}
-
-/** Whatever another producer does, throwing at once included, the SDK's own metrics are exported. */
-async function collectForeign(
-  producer: MetricProducer,
-  options: MetricCollectOptions | undefined,
-): Promise<{ scopeMetrics: ScopeColumns[]; errors: unknown[] }> {
-  try {
-    const { resourceMetrics, errors } = await bounded(
-      'a metric producer',
-      callTimeout('collect', options, PRODUCER_TIMEOUT_MILLIS),
-      () => producer.collect(options),
-    );
-    // Envelopes without points are not worth sending (OTLP).
-    const scopeMetrics = toBatch(resourceMetrics)
-      .scopeMetrics.map(({ scope, metrics }) => ({
-        scope,
-        metrics: metrics.filter((metric) => metric.length > 0),
-      }))
-      .filter(({ metrics }) => metrics.length > 0);
-    return { scopeMetrics, errors };
-  } catch (error) {
-    return { scopeMetrics: [], errors: [error] };
-  }
 }
 
 function within(call: string, options: ReaderCallOptions, work: () => Promise<void>): Promise<void> {

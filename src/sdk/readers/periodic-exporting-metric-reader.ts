@@ -16,12 +16,13 @@ import { exportTo } from '../../data/export-to.ts';
 import type { PushMetricExporter } from '../../data/exporter.ts';
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
+import { METRIC_PRODUCERS } from '../../data/metric-producers.ts';
 import type { ComponentMetrics, MetricProducer } from '../../data/reader.ts';
 import { sliceBatch } from '../../data/slice-batch.ts';
 import { toBatch } from '../../data/to-batch.ts';
 import { type CardinalityLimits, cardinalitySelector } from './cardinality-limits.ts';
 import { DeltaBacklog } from './delta-backlog.ts';
-import { METRIC_PRODUCERS, MetricReader } from './metric-reader.ts';
+import { MetricReader } from './metric-reader.ts';
 
 export interface PeriodicExportingMetricReaderOptions {
   exporter: PushMetricExporter;
