@@ -60,6 +60,8 @@ export class DiskBatches {
   /** Of the frame read last. */
   #framePoints = 0;
   #doneSequence = 0;
+  /** Of batches that were given out from memory and got here meanwhile: done before those that they are behind now. */
+  readonly #doneAhead = new Set<number>();
   /** The number given last, here or to a batch in memory. */
   lastSequence = 0;
   supersededPoints = 0;
@@ -83,6 +85,11 @@ export class DiskBatches {
       left.bytes += bytes;
     }
     return left;
+  }
+
+  /** The highest number that is here, or has been. */
+  get lastOnDisk(): number {
+    return Math.max(this.#doneSequence, this.#segments.at(-1)?.last ?? 0);
   }
 
   /**
@@ -203,12 +210,13 @@ export class DiskBatches {
         continue;
       }
       this.#framePoints = frame.points;
-      const stored = await this.#readBack(frame);
+      const isDone = this.#doneAhead.delete(frame.sequence);
+      const stored = isDone ? undefined : await this.#readBack(frame);
       if (stored !== undefined) {
         this.#out = { sequence: stored.sequence, points: stored.batch.pointCount };
         return stored;
       }
-      await this.done(frame.sequence);
+      await this.#doneUpTo(frame.sequence);
     }
     return undefined;
   }
@@ -270,9 +278,15 @@ export class DiskBatches {
     }
   }
 
-  /** Nothing of the batch, nor of earlier ones, is to be delivered any more. */
+  /** Nothing of the batch is to be delivered any more. */
   async done(sequence: number): Promise<void> {
-    if (this.#out?.sequence === sequence) this.#out = undefined;
+    if (this.#out?.sequence === sequence) await this.#doneUpTo(sequence);
+    else if (this.has(sequence)) this.#doneAhead.add(sequence);
+  }
+
+  /** Nor of earlier ones. */
+  async #doneUpTo(sequence: number): Promise<void> {
+    this.#out = undefined;
     if (this.#newest?.sequence === sequence) this.#newest = undefined;
     const hadRest = this.#rest !== undefined && this.#rest.sequence <= sequence;
     if (hadRest) this.#rest = undefined;

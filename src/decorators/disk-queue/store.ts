@@ -96,8 +96,9 @@ export class BatchStore {
   /** Nothing of the batch is to be delivered any more. */
   done(sequence: number): Promise<void> {
     return this.#inTurn(async () => {
+      // Its number says nothing of what is on disk.
       if (this.#memory[0]?.sequence === sequence) this.#memory.shift();
-      await this.#disk.done(sequence);
+      else await this.#disk.done(sequence);
     });
   }
 
@@ -167,6 +168,7 @@ export class BatchStore {
   async #memoryToDisk(): Promise<void> {
     await this.#disk.open(this.#closing.signal);
     if (this.#memory.length === 0) return;
+    this.#renumberMemory();
     for (let stored = this.#memory[0]; stored !== undefined; stored = this.#memory[0]) {
       await this.#disk.append(stored);
       this.#memory.shift();
@@ -176,6 +178,16 @@ export class BatchStore {
       `disk-queue:back:${this.folder}`,
       `queue ${this.folder}: the disk can be written again, and what was in memory is on it`,
     );
+  }
+
+  /** It got its numbers before it was known what an earlier process has left, which must stay before it. */
+  #renumberMemory(): void {
+    let last = this.#disk.lastOnDisk;
+    for (const stored of this.#memory) {
+      last = Math.max(stored.sequence, last + 1);
+      stored.sequence = last;
+    }
+    this.#disk.lastSequence = Math.max(this.#disk.lastSequence, last);
   }
 
   #oldestInMemory(): StoredBatch | undefined {
