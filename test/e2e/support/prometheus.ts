@@ -12,6 +12,8 @@ export interface PrometheusOptions {
   targets?: string[];
   /** More fields of each scrape configuration. */
   scrape?: Record<string, unknown>;
+  /** Files of rules, which are evaluated once a second. */
+  rules?: string[];
   /** Accepted this far back. Default 10 minutes. */
   outOfOrderWindow?: string;
 }
@@ -36,6 +38,7 @@ export async function startPrometheus({
   version = 2,
   targets = [],
   scrape = {},
+  rules = [],
   outOfOrderWindow = '10m',
 }: PrometheusOptions = {}): Promise<Prometheus> {
   const [prometheus, promtool] =
@@ -48,7 +51,8 @@ export async function startPrometheus({
   writeFileSync(
     config,
     JSON.stringify({
-      global: { scrape_interval: '1s', scrape_timeout: '1s' },
+      global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+      rule_files: rules,
       storage: {
         tsdb: { out_of_order_time_window: outOfOrderWindow },
         exemplars: { max_exemplars: 10_000 },
