@@ -44,19 +44,19 @@ async function ours(options) {
   });
 }
 
-/** What no encoder can beat: the same chunks from memory, into two buffers in turn. */
+/** The same chunks from memory into new memory. Two buffers in turn would stay in the processor's cache: six times as fast. */
 async function copying(options) {
   const { encodePrometheusText } = await import('../../dist/encoding/prometheus-text.js');
   const { meter, reader } = await meterline();
   record(meter);
   const chunks = [...encodePrometheusText((await reader.collect()).resourceMetrics)];
-  const buffers = [Buffer.alloc(64 * 1024), Buffer.alloc(64 * 1024)];
   return scrapeCost(options, async (peak) => {
     let bytes = 0;
-    chunks.forEach((chunk, i) => {
-      bytes += chunk.copy(buffers[i % 2]);
+    for (const chunk of chunks) {
+      const copy = Buffer.allocUnsafeSlow(64 * 1024);
+      bytes += chunk.copy(copy);
       peak();
-    });
+    }
     return bytes;
   });
 }

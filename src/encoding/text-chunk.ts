@@ -53,7 +53,7 @@ export class TextChunk {
 
   piece({ view: from, length }: Piece): void {
     const { view, end } = this;
-    for (let i = 0; i < length; i += WORD) view.setFloat64(end + i, from.getFloat64(i));
+    for (let i = 0; i < length; i += WORD) view.setFloat64(end + i, from.getFloat64(i, true), true);
     this.end = end + length;
   }
 
@@ -66,8 +66,8 @@ export class TextChunk {
       return;
     }
     const last = length - WORD;
-    for (let i = 0; i < last; i += WORD) view.setFloat64(end + i, view.getFloat64(start + i));
-    view.setFloat64(end + last, view.getFloat64(start + last));
+    for (let i = 0; i < last; i += WORD) view.setFloat64(end + i, view.getFloat64(start + i, true), true);
+    view.setFloat64(end + last, view.getFloat64(start + last, true), true);
   }
 
   byte(value: number): void {
