@@ -2,7 +2,7 @@
 import type { MetricBatch } from '../data/metric-batch.ts';
 import type { PrometheusEncodingOptions } from '../encoding/prometheus-options.ts';
 import { compressedStream, STREAM_COMPRESSIONS } from '../net/compression.ts';
-import { sliced } from '../net/time-slice.ts';
+import { ownTurn, sliced } from '../net/time-slice.ts';
 import type { Authentication } from './scrape-authentication.ts';
 import type { HeldBatch } from './scrape-collections.ts';
 import { negotiateCompression, negotiateFormat } from './scrape-negotiation.ts';
@@ -18,7 +18,10 @@ export interface ScrapeRequest {
 export interface ScrapeAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** A text for people, or the metrics. Who starts to read the metrics ends the reading, or reads to the end. */
+  /**
+   * A text for people, or the metrics. Who starts to read the metrics ends the reading, or reads to the end. A chunk may
+   * change when the next one is asked for, so that whoever keeps one has to copy it.
+   */
   readonly body: string | AsyncGenerator<Uint8Array, void, undefined>;
   /** Aborted when the body must not be read any longer. */
   readonly cutOff?: AbortSignal;
@@ -77,6 +80,8 @@ export async function answerOf(
     const { escaping } = format;
     const options = { ...source.encodingOptions, escaping, names: namesOf(request.url) };
     try {
+      // The collection has had this turn, or all those begin who have waited for it.
+      await ownTurn();
       for await (const chunk of sliced(format.encode(held.batch, options), { signal: gone })) {
         if (chunk.length > 0) yield chunk;
       }

@@ -65,7 +65,7 @@ function streamOf(
           if (gone.signal.aborted) return;
           stalled?.refresh();
           if (!done) {
-            controller.enqueue(value);
+            controller.enqueue(new Uint8Array(value));
             return;
           }
           controller.close();

@@ -1,5 +1,6 @@
 // Compressing bodies off the event loop: zlib's asynchronous functions and streams work in Node's thread pool.
-import { pipeline, Readable, type Transform } from 'node:stream';
+import type { Transform } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import * as zlib from 'node:zlib';
 import { ConfigError } from '../data/errors.ts';
@@ -60,18 +61,44 @@ const STREAMS: Partial<Record<StreamCompression, () => Transform>> = {
 /** What this version of Node can compress streams with, the best first. */
 export const STREAM_COMPRESSIONS = Object.keys(STREAMS) as StreamCompression[];
 
-/** Compresses chunk by chunk as the result is taken, so that no more than a few chunks are held. */
+/**
+ * Compresses one chunk while the next one is made, so that no more than two are held. A chunk is copied: whoever makes
+ * them may fill the same memory again.
+ */
 export async function* compressedStream(
   chunks: AsyncIterable<Uint8Array>,
   compression: StreamCompression,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const stream = STREAMS[compression]!();
-  const source = Readable.from(chunks, { highWaterMark: 1 });
-  // What fails, fails the reading below.
-  pipeline(source, stream, () => {});
+  const ready: Uint8Array[] = [];
+  stream.on('data', (chunk: Uint8Array) => ready.push(chunk));
+  // The writes tell it too.
+  stream.on('error', () => {});
+  let input = Buffer.alloc(0);
+  let written: Promise<void> | undefined;
   try {
-    for await (const chunk of stream) yield chunk as Uint8Array;
+    for await (const chunk of chunks) {
+      await written;
+      if (chunk.length > input.length) input = Buffer.allocUnsafeSlow(chunk.length);
+      input.set(chunk);
+      written = write(stream, input.subarray(0, chunk.length));
+      yield* ready.splice(0);
+    }
+    await written;
+    stream.end();
+    await finished(stream);
+    yield* ready;
   } finally {
-    source.destroy();
+    stream.destroy();
   }
+}
+
+/** Resolves when the chunk is no longer needed. */
+function write(stream: Transform, chunk: Uint8Array): Promise<void> {
+  const written = new Promise<void>((resolve, reject) => {
+    stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+  });
+  // Nobody may be waiting when it fails.
+  written.catch(() => {});
+  return written;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inSlices, sliced } from './time-slice.ts';
+import { inSlices, ownTurn, sliced } from './time-slice.ts';
 
 async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
@@ -70,6 +70,46 @@ describe('sliced', () => {
     }
     for await (const _ of sliced(work())) break;
     expect(closed).toBe(true);
+  });
+});
+
+describe('several at the same time', () => {
+  it('have one slice in a turn of the event loop, by turns', async () => {
+    let turn = 0;
+    let isOver = false;
+    setImmediate(function count() {
+      turn++;
+      if (!isOver) setImmediate(count);
+    });
+    const slices: { turn: number; worker: number }[] = [];
+    async function work(worker: number) {
+      await ownTurn();
+      function* items() {
+        for (let i = 0; i < 3; i++) yield slices.push({ turn, worker });
+      }
+      if (worker % 2 === 0) await inSlices(items(), { budgetMillis: 0 });
+      else for await (const _ of sliced(items(), { budgetMillis: 0 }));
+    }
+    await Promise.all([0, 1, 2, 3].map(work));
+    isOver = true;
+    expect(slices.map(({ worker }) => worker)).toEqual([0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]);
+    expect(new Set(slices.map((slice) => slice.turn)).size).toBe(12);
+  });
+
+  it('an item is asked for after a turn when whoever took the one before had it for longer than a slice', async () => {
+    let turns = 0;
+    setImmediate(function count() {
+      if (++turns < 10) setImmediate(count);
+    });
+    const seen: number[] = [];
+    function* items() {
+      for (let i = 0; i < 3; i++) yield seen.push(turns);
+    }
+    for await (const _ of sliced(items(), { budgetMillis: 1 })) {
+      const end = performance.now() + 1;
+      while (performance.now() < end);
+    }
+    expect(seen).toEqual([0, 1, 2]);
   });
 });
 

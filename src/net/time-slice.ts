@@ -1,5 +1,4 @@
 // Long work in short slices, so that the host's event loop never waits for us.
-import { setImmediate } from 'node:timers/promises';
 
 export interface SliceOptions {
   /** Ends the work between two items; the generator is closed and the iteration rejects with the signal's reason. */
@@ -11,19 +10,40 @@ export interface SliceOptions {
   budgetMillis?: number;
 }
 
-/** Passes on what a synchronous generator yields and gives the event loop back after each slice of work. */
+/** Who waits for a slice, in the order of their coming. */
+const waiting: (() => void)[] = [];
+
+/**
+ * Resolves in a later turn of the event loop, and for nobody else in the same one: however many work at the same time, the
+ * loop waits for one slice.
+ */
+export function ownTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (waiting.push(resolve) === 1) setImmediate(giveTurn);
+  });
+}
+
+function giveTurn(): void {
+  waiting.shift()!();
+  if (waiting.length > 0) setImmediate(giveTurn);
+}
+
+/**
+ * Passes on what a synchronous generator yields and gives the event loop back after each slice of work. An item is asked
+ * for when the one before it has been dealt with.
+ */
 export async function* sliced<T>(
   work: Iterable<T>,
   { signal, budgetMillis = 2 }: SliceOptions = {},
 ): AsyncGenerator<T, void, undefined> {
   let sliceEnd = performance.now() + budgetMillis;
   for (const item of work) {
-    if (performance.now() >= sliceEnd) {
-      await setImmediate();
-      sliceEnd = performance.now() + budgetMillis;
-    }
     signal?.throwIfAborted();
     yield item;
+    // After the item and not before it: whoever takes it may have waited, and others may have had this turn meanwhile.
+    if (performance.now() < sliceEnd) continue;
+    await ownTurn();
+    sliceEnd = performance.now() + budgetMillis;
   }
 }
 
@@ -39,7 +59,7 @@ export async function inSlices<R>(
       const step = work.next();
       if (step.done) return step.value;
       if (performance.now() < sliceEnd) continue;
-      await setImmediate();
+      await ownTurn();
       sliceEnd = performance.now() + budgetMillis;
     }
   } finally {
