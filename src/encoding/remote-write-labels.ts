@@ -2,7 +2,6 @@
 // byte of the UTF-8.
 import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
 import { attributeLabels } from './prometheus-labels.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
 
 export interface Label {
   readonly name: string;
@@ -15,14 +14,21 @@ export type LabelNames = readonly string[];
 /** What one attribute set has, kept with it. */
 export interface OwnLabels {
   readonly names: LabelNames;
-  readonly values: readonly string[];
-  /** Each as `Label` of version 1.0, one after the other, and where each ends. Made for that version alone. */
-  encoded?: { readonly bytes: Uint8Array; readonly ends: readonly number[] };
 }
 
-/** A piece of a series' labels: some that all series of the metric have, some of the set's, or the bound of a bucket. */
+/** For version 1.0: each as `Label`, one after the other, as a byte string. */
+export interface EncodedLabels extends OwnLabels {
+  readonly bytes: string;
+}
+
+/** For version 2.0, which numbers texts. */
+export interface LabelValues extends OwnLabels {
+  readonly values: readonly string[];
+}
+
+/** A piece of a series' labels: some that all series of the metric have, or some of the set's. */
 export type PlanPart =
-  | { readonly fixed: readonly Label[]; readonly bytes: Uint8Array }
+  | { readonly fixed: readonly Label[]; readonly bytes: string }
   | { readonly fixed?: undefined; readonly from: number; readonly to: number };
 
 /** In which order the labels of a series come; the same for all sets with the same names. */
@@ -32,12 +38,19 @@ export interface LabelPlan {
   readonly boundAt: number;
 }
 
-export const ownLabels = encodedForm((set: AttributeSet) => labelsIn(attributeLabels(set)));
+export const encodedOwnLabels = encodedForm((set: AttributeSet) => encodedIn(attributeLabels(set)));
+export const ownLabelValues = encodedForm((set: AttributeSet) => valuesIn(attributeLabels(set)));
 
 /** Reads what {@link attributeLabels} and its like write. */
-export function labelsIn(block: string): OwnLabels {
+export function encodedIn(block: string): EncodedLabels {
   const labels = parsed(block).sort(byName);
-  return { names: interned(labels.map(({ name }) => name)), values: labels.map(({ value }) => value) };
+  return { names: namesOf(labels), bytes: encodedLabels(labels) };
+}
+
+/** The same. */
+export function valuesIn(block: string): LabelValues {
+  const labels = parsed(block).sort(byName);
+  return { names: namesOf(labels), values: labels.map(({ value }) => knownText(value)) };
 }
 
 export function parsed(block: string): Label[] {
@@ -67,14 +80,24 @@ export function byName(a: { name: string }, b: { name: string }): number {
 }
 
 const MAX_INTERNED = 10_000;
-const known = new Map<string, LabelNames>();
+const knownNames = new Map<string, LabelNames>();
+const knownTexts = new Map<string, string>();
 
-function interned(names: string[]): LabelNames {
-  const key = names.join();
+function namesOf(labels: readonly Label[]): LabelNames {
+  const key = labels.map(({ name }) => name).join();
+  return interned(knownNames, key, () => labels.map(({ name }) => knownText(name)));
+}
+
+/** Texts are numbered in each request, and those that are one object are found in a fraction of the time. */
+function knownText(text: string): string {
+  return interned(knownTexts, text, () => text);
+}
+
+function interned<T>(known: Map<string, T>, key: string, make: () => T): T {
   let same = known.get(key);
   if (same === undefined) {
     if (known.size >= MAX_INTERNED) known.clear();
-    same = names;
+    same = make();
     known.set(key, same);
   }
   return same;
@@ -93,7 +116,7 @@ export function labelPlan(names: LabelNames, fixed: readonly Label[], hasBound: 
   let boundAt = -1;
   let run: Label[] = [];
   const endRun = () => {
-    if (run.length > 0) parts.push({ fixed: run, bytes: encodedLabels(run).bytes });
+    if (run.length > 0) parts.push({ fixed: run, bytes: encodedLabels(run) });
     run = [];
   };
   for (const item of all) {
@@ -114,18 +137,19 @@ export function labelPlan(names: LabelNames, fixed: readonly Label[], hasBound: 
   return { parts, boundAt };
 }
 
-/** `Label { name = 1; value = 2 }` as field 1 of a `TimeSeries` or an `Exemplar`. */
-export function encodedLabels(labels: readonly Label[]): { bytes: Uint8Array; ends: number[] } {
-  const size = labels.reduce((sum, { name, value }) => sum + name.length + value.length + 18, 0);
-  const out = new ProtobufWriter(size);
-  const ends = labels.map(({ name, value }) => {
-    const start = out.open(0x0a);
-    out.header(0x0a, name.length);
-    out.byteText(name);
-    out.header(0x12, value.length);
-    out.byteText(value);
-    out.close(start);
-    return out.at;
-  });
-  return { bytes: out.bytes.subarray(0, out.at), ends };
+/** `Label { name = 1; value = 2 }` as field 1 of a `TimeSeries` or an `Exemplar`, as a byte string. */
+export function encodedLabels(labels: readonly Label[]): string {
+  return labels
+    .map(({ name, value }) => {
+      const fields = `\x0a${lengthOf(name)}${name}\x12${lengthOf(value)}${value}`;
+      return `\x0a${lengthOf(fields)}${fields}`;
+    })
+    .join('');
+}
+
+/** The length of a byte string as a varint. */
+function lengthOf({ length }: string): string {
+  let text = '';
+  for (; length >= 0x80; length >>>= 7) text += String.fromCharCode((length & 0x7f) | 0x80);
+  return text + String.fromCharCode(length);
 }

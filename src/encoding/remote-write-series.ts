@@ -3,46 +3,46 @@
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { DataPointType } from '../data/metric-data.ts';
+import { goFloat } from './go-float.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
-import {
-  type Family,
-  type FamilyType,
-  nativeFamilies,
-  type PrometheusProblem,
-} from './prometheus-families.ts';
+import { type Family, nativeFamilies, type PrometheusProblem } from './prometheus-families.ts';
 import { attributeShape } from './prometheus-label-shape.ts';
 import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
 import { MIN_SCHEMA } from './prometheus-native-buckets.ts';
 import { duplicateIn, type Plan } from './prometheus-options.ts';
 import {
   byName,
+  encodedIn,
+  encodedOwnLabels,
   type Label,
   type LabelNames,
   type LabelPlan,
   labelPlan,
-  labelsIn,
-  type OwnLabels,
-  ownLabels,
+  ownLabelValues,
   parsed,
+  valuesIn,
 } from './remote-write-labels.ts';
+import type { Family as DescribedFamily, LabelSource } from './remote-write-message.ts';
 
 /** The plans of all series with one name. */
 export type Plans = (names: LabelNames) => LabelPlan;
 
 /** A metric as Prometheus has it. */
-export interface SeriesMetric {
+export interface SeriesMetric extends DescribedFamily, LabelSource {
   readonly metric: MetricColumns;
-  readonly family: string;
-  readonly type: FamilyType;
-  readonly help: string;
-  readonly unit: string;
   /** The rows that must be left out. */
   readonly left: ReadonlySet<number> | undefined;
-  ownLabels(set: AttributeSet): OwnLabels;
   /** Of the series that has the name of the family. */
   readonly plans: Plans;
   /** Of a histogram with explicit buckets. */
-  readonly buckets?: { readonly bucket: Plans; readonly sum: Plans; readonly count: Plans };
+  readonly buckets?: {
+    readonly bounds: readonly number[];
+    /** The label of each bound. */
+    readonly labels: readonly Label[];
+    readonly bucket: Plans;
+    readonly sum: Plans;
+    readonly count: Plans;
+  };
 }
 
 /** The metrics that have a place in Prometheus, in the order of the batch, with how many points come before each there. */
@@ -112,7 +112,8 @@ function seriesMetric(
   external: readonly Label[],
 ): SeriesMetric {
   const common = [...parsed(labels.shared), ...external];
-  const isClassic = metric.dataPointType === DataPointType.HISTOGRAM;
+  // Sets of a reserved shape merge with the labels of the scope, which are then not common to all.
+  const isMerged = (set: AttributeSet) => attributeShape(set).reserved;
   return {
     metric,
     family: name,
@@ -120,17 +121,23 @@ function seriesMetric(
     help,
     unit,
     left,
-    // Sets of a reserved shape merge with the labels of the scope, which are then not common to all.
-    ownLabels: (set) => (attributeShape(set).reserved ? labelsIn(labels.blockOf(set)) : ownLabels(set)),
+    encodedLabels: (set) => (isMerged(set) ? encodedIn(labels.blockOf(set)) : encodedOwnLabels(set)),
+    labelValues: (set) => (isMerged(set) ? valuesIn(labels.blockOf(set)) : ownLabelValues(set)),
     plans: plansOf(name, common, false),
-    ...(isClassic && {
+    ...(metric.dataPointType === DataPointType.HISTOGRAM && {
       buckets: {
+        ...boundsOf(metric.boundaries),
         bucket: plansOf(`${name}_bucket`, common, true),
         sum: plansOf(`${name}_sum`, common, false),
         count: plansOf(`${name}_count`, common, false),
       },
     }),
   };
+}
+
+function boundsOf(boundaries: readonly number[]) {
+  const bounds = [...boundaries, Number.POSITIVE_INFINITY];
+  return { bounds, labels: bounds.map((bound): Label => ({ name: 'le', value: goFloat(bound) })) };
 }
 
 function plansOf(seriesName: string, common: readonly Label[], hasBound: boolean): Plans {

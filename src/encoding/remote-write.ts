@@ -1,21 +1,15 @@
 // A batch as requests of Prometheus's remote write.
 import type { ExemplarColumns } from '../data/metric-batch.ts';
 import { DataPointType } from '../data/metric-data.ts';
-import { goFloat } from './go-float.ts';
 import { nativeHistograms } from './native-histogram.ts';
 import type { EncodedRequest, RequestRange } from './otlp-request.ts';
 import { exemplarLabels } from './prometheus-exemplars.ts';
 import { labelNaming } from './prometheus-label-shape.ts';
 import { byteString } from './prometheus-labels.ts';
 import { byName, type Label, type OwnLabels } from './remote-write-labels.ts';
-import {
-  type RemoteWriteMessage,
-  type RemoteWriteVersion,
-  remoteWriteMessage,
-  type SampleTime,
-  type SampleValue,
-  STALE,
-} from './remote-write-message.ts';
+import type { RemoteWriteMessage, RemoteWriteVersion } from './remote-write-message.ts';
+import { WriteRequest } from './remote-write-message-1.ts';
+import { Request } from './remote-write-message-2.ts';
 import type { Plans, PreparedSeries, SeriesMetric } from './remote-write-series.ts';
 
 export interface RemoteWriteBatch {
@@ -48,13 +42,16 @@ export interface EncodedWrite extends EncodedRequest {
 const CLASSIC = labelNaming('UnderscoreEscapingWithSuffixes', 'underscores');
 const POINTS_PER_STEP = 64;
 const NOTHING = new Uint8Array(0);
+const NO_EXEMPLARS: readonly RemoteExemplar[] = [];
 
 /** As `EncodeRequest` of OTLP, for the points of a prepared batch. The body is empty where none of them has a place. */
 export function* encodeRemoteWrite(
   batch: RemoteWriteBatch,
-  { from, to, maxBytes, maxSamples, version }: RemoteWriteRange,
+  { from, to, maxBytes, maxSamples, version, memory }: RemoteWriteRange,
 ): Generator<void, EncodedWrite> {
-  const message = remoteWriteMessage(version);
+  const { isStale } = batch;
+  const message: RemoteWriteMessage =
+    version === '1.0' ? new WriteRequest({ isStale, memory }) : new Request({ isStale, memory });
   const counts: WriteCounts = { samples: 0, histograms: 0, exemplars: 0 };
   const written = () => counts.samples + counts.histograms;
   const done = (next: number, oversizedBytes?: number): EncodedWrite => ({
@@ -102,15 +99,23 @@ function pointWriter(
   const hasStart = series.type !== 'gauge';
   const exemplarsAt = batch.isStale ? undefined : metric.exemplars;
 
-  function timeAt(row: number): SampleTime {
+  function begun(row: number): OwnLabels {
     const time = endMillis(row);
     const start = hasStart ? startMillis(row) : 0;
-    return { time, start: start < time ? start : 0 };
+    message.at(time, start < time ? start : 0);
+    return message.labelsOf(series, metric.attributes[row]!);
   }
 
-  function one(plans: Plans, own: OwnLabels, value: SampleValue, time: SampleTime): void {
+  function write(exemplars: readonly RemoteExemplar[]): void {
+    for (const { labels, value, time } of exemplars) {
+      message.exemplar(labels, value, time);
+      counts.exemplars++;
+    }
+  }
+
+  function one(plans: Plans, own: OwnLabels, value: number): void {
     message.begin(plans(own.names), own);
-    message.sample(value, time);
+    message.sample(value);
     counts.samples++;
     message.end(series);
   }
@@ -119,65 +124,45 @@ function pointWriter(
     case DataPointType.EXPONENTIAL_HISTOGRAM: {
       const nativeAt = nativeHistograms(metric);
       return (row) => {
-        const own = series.ownLabels(metric.attributes[row]!);
+        const own = begun(row);
         message.begin(series.plans(own.names), own);
-        message.histogram(nativeAt(row), batch.isStale, timeAt(row));
+        message.histogram(nativeAt(row));
         counts.histograms++;
-        for (const exemplar of exemplarsOf(exemplarsAt, row)) {
-          message.exemplar(exemplar.labels, exemplar.value, exemplar.time);
-          counts.exemplars++;
-        }
+        write(exemplarsOf(exemplarsAt, row));
         message.end(series);
       };
     }
     case DataPointType.HISTOGRAM: {
-      const bounds = [...metric.boundaries, Number.POSITIVE_INFINITY];
-      const labels = bounds.map((bound): Label => ({ name: 'le', value: goFloat(bound) }));
-      const { bucket, sum, count } = series.buckets!;
+      const { bounds, labels, bucket, sum, count } = series.buckets!;
+      const { bucketCounts, counts: totals, sums } = metric;
+      const width = bounds.length;
       return (row) => {
-        const own = series.ownLabels(metric.attributes[row]!);
-        const time = timeAt(row);
+        const own = begun(row);
         const plan = bucket(own.names);
         const exemplars = exemplarsOf(exemplarsAt, row);
-        let nextExemplar = 0;
-        // Exemplars belong to the bucket that they fell into, and each bucket wants its own in the order of time.
-        if (exemplars.length > 1)
-          exemplars.sort((a, b) => bucketOf(bounds, a.value) - bucketOf(bounds, b.value) || a.time - b.time);
+        const total = totals[row]!;
         let cumulative = 0;
-        for (let b = 0; b < bounds.length; b++) {
-          cumulative += metric.bucketCounts[row * bounds.length + b]!;
-          const value = b === bounds.length - 1 ? metric.counts[row]! : cumulative;
+        for (let b = 0; b < width; b++) {
+          cumulative += bucketCounts[row * width + b]!;
           message.begin(plan, own, labels[b]);
-          message.sample(batch.isStale ? STALE : value, time);
-          counts.samples++;
-          for (
-            ;
-            nextExemplar < exemplars.length && bucketOf(bounds, exemplars[nextExemplar]!.value) === b;
-            nextExemplar++
-          ) {
-            const exemplar = exemplars[nextExemplar]!;
-            message.exemplar(exemplar.labels, exemplar.value, exemplar.time);
-            counts.exemplars++;
-          }
+          message.sample(b === width - 1 ? total : cumulative);
+          // Exemplars belong to the bucket that they fell into.
+          if (exemplars.length > 0) write(exemplars.filter(({ value }) => bucketOf(bounds, value) === b));
           message.end(series);
         }
-        const total = metric.sums[row]!;
-        const all = metric.counts[row]!;
+        counts.samples += width;
         // NaN means that no sum was kept, as for instruments that record negative values.
-        if (batch.isStale || !Number.isNaN(total)) one(sum, own, batch.isStale ? STALE : total, time);
-        one(count, own, batch.isStale ? STALE : all, time);
+        if (batch.isStale || !Number.isNaN(sums[row]!)) one(sum, own, sums[row]!);
+        one(count, own, total);
       };
     }
     default:
       return (row) => {
-        const own = series.ownLabels(metric.attributes[row]!);
+        const own = begun(row);
         message.begin(series.plans(own.names), own);
-        message.sample(batch.isStale ? STALE : metric.values[row]!, timeAt(row));
+        message.sample(metric.values[row]!);
         counts.samples++;
-        for (const exemplar of exemplarsOf(exemplarsAt, row)) {
-          message.exemplar(exemplar.labels, exemplar.value, exemplar.time);
-          counts.exemplars++;
-        }
+        write(exemplarsOf(exemplarsAt, row));
         message.end(series);
       };
   }
@@ -216,8 +201,8 @@ interface RemoteExemplar {
 }
 
 /** In the order of time, as Prometheus wants them. */
-function exemplarsOf(columns: ExemplarColumns | undefined, row: number): RemoteExemplar[] {
-  if (columns === undefined) return [];
+function exemplarsOf(columns: ExemplarColumns | undefined, row: number): readonly RemoteExemplar[] {
+  if (columns === undefined || columns.starts[row] === columns.starts[row + 1]) return NO_EXEMPLARS;
   const exemplars: RemoteExemplar[] = [];
   for (let at = columns.starts[row]!; at < columns.starts[row + 1]!; at++) {
     exemplars.push({
@@ -229,5 +214,5 @@ function exemplarsOf(columns: ExemplarColumns | undefined, row: number): RemoteE
       time: floorMillis(columns.times[at]!),
     });
   }
-  return exemplars.length > 1 ? exemplars.sort((a, b) => a.time - b.time) : exemplars;
+  return exemplars.sort((a, b) => a.time - b.time);
 }

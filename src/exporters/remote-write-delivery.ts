@@ -51,7 +51,8 @@ export function remoteWriteDelivery(options: RemoteWriteDeliveryOptions) {
           const { prepared, from: offset } = parts.get(part)!;
           const from = range.from + offset;
           const { version } = negotiation;
-          const whole = { from, to: range.to + offset, maxBytes: range.maxBytes, maxSamples };
+          const { maxBytes, memory } = range;
+          const whole = { from, to: range.to + offset, maxBytes, maxSamples, memory };
           const encoded: EncodedWrite = yield* encodeRemoteWrite(prepared, { ...whole, version });
           const { next } = encoded;
           if (encoded.body.length > 0) {

@@ -10,7 +10,8 @@ export async function snappy(body: Uint8Array): Promise<Uint8Array> {
   loaded ??= import('snappy').then(
     (library): Compress =>
       (bytes) =>
-        library.compress(bytes),
+        // Without it each block holds the memory of the worst case until the garbage collector comes, and makes it come.
+        library.compress(bytes, { copyOutputData: true }),
     (error): Compress => {
       report('warn', 'snappy', 'snappy cannot be loaded here; remote write sends uncompressed blocks', error);
       return async (bytes) => literalBlock(bytes);
