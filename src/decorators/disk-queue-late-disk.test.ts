@@ -1,5 +1,6 @@
 // A disk that cannot even be looked at when the process starts, and is there later.
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { SUCCESS, send } from '../../test/conformance/exporter-kit.ts';
@@ -100,3 +101,35 @@ test('one that was delivered from memory and is on disk behind others is sent ag
   // At least once: only the process knew, until those before it are delivered.
   expect(second.exports).toEqual([[1], [2], [3]]);
 });
+
+test('one that is answered while it gets to the disk is the one that is done', async () => {
+  const dir = await withLeftovers(1, 2);
+  const back = await withoutFolder(dir);
+  let answer = () => {};
+  const held: Answer = () => new Promise((resolve) => void (answer = resolve));
+  const { queue, exports } = queueIn(dir, [held]);
+  await send(queue, deltas(3));
+  await vi.waitFor(() => expect(exports).toEqual([[3]]));
+  await back();
+  const sent = send(queue, deltas(4));
+  answer();
+  await sent;
+  await delivered(queue);
+  expect(exports).toEqual([[3], [1], [2], [4]]);
+});
+
+// A file on a disk that is always full.
+if (existsSync('/dev/full')) {
+  test('what is delivered while progress cannot be written is not counted as damage', async () => {
+    const dir = temporaryFolder();
+    await mkdir(join(dir, 'q'));
+    await symlink('/dev/full', join(dir, 'q', 'progress'));
+    const { queue, exports } = queueIn(dir, []);
+    for (const value of [1, 2]) await send(queue, deltas(value));
+    await queue.forceFlush();
+    await send(queue, deltas(3));
+    await queue.forceFlush();
+    expect(exports).toEqual([[1], [2], [3]]);
+    expect(queue.stats()).toMatchObject({ batches: 0, deliveredPoints: 3, droppedPoints: NOTHING_DROPPED });
+  });
+}

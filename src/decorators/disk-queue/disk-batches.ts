@@ -294,8 +294,8 @@ export class DiskBatches {
     await survived(this.#folder, 'after a crash some batches will be delivered again', async () => {
       await this.#progress?.write(this.#doneSequence);
       if (hadRest) await rm(join(this.#folder, 'rest'), { force: true });
-      await this.#forget(sequence);
     });
+    await survived(this.#folder, 'the file of what is delivered stays', () => this.#forget(sequence));
   }
 
   /** Only this is left of the batch given out last, also after a crash. */

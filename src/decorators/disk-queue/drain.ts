@@ -85,7 +85,7 @@ export class Drain {
         for (let next = await this.#store.oldest(); next !== undefined; next = await this.#store.oldest()) {
           this.#settleFlushes(next.sequence - 1);
           await this.#deliver(next);
-          await this.#store.done(next.sequence);
+          await this.#store.done(next);
         }
         this.#settleFlushes(this.#store.lastSequence);
       } catch (cause) {

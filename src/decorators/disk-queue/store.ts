@@ -94,11 +94,11 @@ export class BatchStore {
   }
 
   /** Nothing of the batch is to be delivered any more. */
-  done(sequence: number): Promise<void> {
+  done(stored: StoredBatch): Promise<void> {
     return this.#inTurn(async () => {
-      // Its number says nothing of what is on disk.
-      if (this.#memory[0]?.sequence === sequence) this.#memory.shift();
-      else await this.#disk.done(sequence);
+      // Its number says nothing of what is on disk, and may change until it gets there.
+      if (this.#memory[0] === stored) this.#memory.shift();
+      else await this.#disk.done(stored.sequence);
     });
   }
 
