@@ -108,18 +108,10 @@ async function scrapeCost({ quick }, scrape) {
   };
   for (let i = 0; i < (quick ? 3 : 6); i++) {
     // Asking for the memory takes longer than a chunk, so only the first scrape does.
-    const start = loopMillis();
+    const start = performance.now();
     bytes = await scrape(i === 0 ? peak : () => {});
-    times.push(loopMillis() - start);
+    times.push(performance.now() - start);
   }
   const [first, ...rest] = times;
   return { value: median(rest), first, megabytes: bytes / 1e6, memory: (highest - before) / 1e6 };
-}
-
-/** What the thread of the event loop has computed: neighbours on the machine do not count, nor garbage collection beside it. */
-function loopMillis() {
-  // From Node 23.9 on.
-  if (process.threadCpuUsage === undefined) return performance.now();
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
 }
