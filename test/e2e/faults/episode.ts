@@ -1,8 +1,10 @@
 // Some trouble, at random, and the end of it.
 import { appendFileSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
+import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import type { Recorder } from './recorder-process.ts';
+import { flip, storedBatches } from './stored-batches.ts';
 import { queueFiles, type Volume } from './volume.ts';
 
 /** The receiving end, whatever it is. */
@@ -17,6 +19,7 @@ export interface Scene {
   readonly recorder: Recorder;
   readonly volume: Volume;
   readonly receiver: FailingReceiver;
+  readonly ledger: Ledger;
   /** Told of each thing that is done. */
   note(what: string): void;
   /** By how many milliseconds the clock may be moved at once, back and ahead. */
@@ -29,33 +32,45 @@ const TAIL_BYTES = 400;
 /** Where the first batch of a file begins. */
 const FILE_HEAD_BYTES = 32;
 
+/** None, so that accepted means on disk; or more than there ever are. */
+const MAX_MEMORY_POINTS = [0, 100_000];
+
+/** After it nothing else happens, so that what is counted as damaged is told. */
+const DAMAGE = 'kill, and damage what waits on disk';
+
 /** What may happen to the recorder; each leaves it running. */
 const TROUBLES: Record<string, (scene: Scene) => Promise<void>> = {
-  async kill({ recorder, random, volume, note }) {
+  async kill(scene) {
+    const { recorder, random, volume, note } = scene;
     await recorder.kill();
     if (random.chance(0.5)) note(damageTail(volume, random));
-    await recorder.start();
+    await start(scene);
   },
-  async restart({ recorder }) {
-    await recorder.end();
-    await recorder.start();
+  async restart(scene) {
+    await scene.recorder.end();
+    await start(scene);
+  },
+  async [DAMAGE](scene) {
+    scene.note(`the receiver ${await scene.receiver.fail(scene.random)}`);
+    await setTimeout(scene.random.between(50, 200));
+    await scene.recorder.kill();
+    scene.note(damageAccepted(scene));
+    await start(scene);
   },
   async stop({ recorder, random }) {
     recorder.pause();
     await setTimeout(random.between(20, 300));
     recorder.resume();
   },
-  async 'fill the disk'({ volume, random }) {
-    volume.fill();
-    await setTimeout(random.between(30, 200));
-    volume.free();
+  async 'fill the disk'(scene) {
+    scene.volume.fill();
+    await withoutDisk(scene);
+    scene.volume.free();
   },
-  async 'fill the disk and kill'({ volume, recorder, random }) {
-    volume.fill();
-    await setTimeout(random.between(0, 100));
-    await recorder.kill();
-    await recorder.start();
-    volume.free();
+  async 'make the disk read-only'(scene) {
+    scene.volume.setReadOnly();
+    await withoutDisk(scene);
+    scene.volume.setWritable();
   },
   async 'move the clock'({ recorder, random, clockRange: [back, ahead] }) {
     recorder.moveClock(random.between(-back, ahead));
@@ -72,9 +87,44 @@ export async function runEpisode(scene: Scene): Promise<void> {
     const name = random.oneOf(names);
     note(name);
     await TROUBLES[name]!(scene);
+    if (name === DAMAGE) break;
   }
   await pause();
   await receiver.heal();
+}
+
+function start({ recorder, random }: Scene): Promise<void> {
+  return recorder.start(random.oneOf(MAX_MEMORY_POINTS));
+}
+
+async function withoutDisk(scene: Scene): Promise<void> {
+  const { random, recorder, note } = scene;
+  await setTimeout(random.between(0, 200));
+  const ending = random.oneOf(['kill', 'end', undefined] as const);
+  if (ending === undefined) return;
+  note(`${ending} it meanwhile`);
+  await recorder[ending]();
+  await start(scene);
+  await setTimeout(random.between(0, 100));
+}
+
+/** Changes bytes of batches that are still to be delivered. */
+function damageAccepted({ random, volume, ledger }: Scene): string {
+  ledger.read();
+  const waiting = storedBatches(volume).filter(
+    ({ isNewest, points }) => !isNewest && points.some((point) => ledger.owes(point)),
+  );
+  if (waiting.length === 0) return 'nothing waits there';
+  const { path, at, recordAt, end, points } = random.oneOf(waiting);
+  const isHead = random.chance(0.2);
+  flip(
+    path,
+    isHead ? random.between(at, recordAt - 1) : random.between(recordAt, end - 1),
+    random.between(1, 255),
+  );
+  // Without its head nobody knows how many points a batch has.
+  ledger.damaged(points, !isHead);
+  return `a byte of a batch's ${isHead ? 'head' : 'content'} is changed`;
 }
 
 /** Adds what a write leaves that was interrupted. Nothing that was accepted is touched. */

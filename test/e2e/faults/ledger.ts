@@ -21,11 +21,31 @@ export interface Arrival {
   isAnswered: boolean;
 }
 
+/** Reasons for which the queue says that it dropped points, and how many. */
+type Dropped = Record<'age' | 'damage' | 'memory' | 'refusal' | 'size', number>;
+
 type Line = { life: number } & (
-  | { points: [series: string, time: string, value: number][] }
+  | { points: [series: string, time: string, value: number][]; isInMemory?: true }
   | { ticks: number }
-  | { end: true }
+  | { dropped: Dropped }
+  | { end: true; isWhole: boolean }
 );
+
+/** Accepted, and yet it may be missing. */
+interface Excuse {
+  readonly name: string;
+  readonly life: number;
+  readonly value: number;
+  /** It was in memory when its process ended, or on disk and damaged there. */
+  readonly reason: 'memory' | 'damage';
+}
+
+/** A batch that arrived. */
+interface Tick {
+  readonly life: number;
+  readonly tick: number;
+  readonly key: string;
+}
 
 export interface LedgerOptions {
   temporality: 'delta' | 'cumulative';
@@ -39,6 +59,15 @@ export class Ledger {
   #read = 0;
   /** Points accepted and not received. */
   readonly #owed = new Map<string, number>();
+  /** Of these, as far as they are in memory. */
+  readonly #inMemory = new Set<string>();
+  /** Accepted, missing so far, and that is allowed. */
+  readonly #excused = new Map<string, Excuse>();
+  /** How many points were on disk and damaged, and of how many of those missing the queue has to know. */
+  #damaged = 0;
+  readonly #countable = new Set<string>();
+  readonly #dropped = new Map<number, Dropped>();
+  #life = 0;
   /** Values by life, series and time: what is left of what was received without duplicates. */
   readonly #received = new Map<string, number>();
   /** Of each life: how often each worker's work was recorded, or one more. */
@@ -47,12 +76,17 @@ export class Ledger {
   readonly #totals = new Map<string, number>();
   /** Lives that ended in good order. */
   readonly #ended = new Set<number>();
+  /** Of these, those of which the queue has taken all. */
+  readonly #whole = new Set<number>();
   readonly #arrivals = new Map<string, Arrival>();
   /** Processes of which an answered batch came again. */
   readonly #unheard = new Set<number>();
-  #newest = { life: 0, tick: 0 };
-  /** Batches that arrived, and again. */
+  readonly #ticks: Tick[] = [];
+  /** Points that were in memory when they were accepted. */
+  readonly #wereInMemory = new Set<string>();
+  /** Batches accepted, those of them that were in memory then, and batches that arrived again. */
   accepted = 0;
+  acceptedInMemory = 0;
   duplicates = 0;
 
   constructor(path: string, options: LedgerOptions) {
@@ -63,18 +97,81 @@ export class Ledger {
   /** Reads what was written since the last time. */
   read(): void {
     for (const line of this.#lines()) {
+      if (line.life !== this.#life) this.#excuseMemory();
+      this.#life = line.life;
       if ('points' in line) {
         this.accepted++;
+        if (line.isInMemory) this.acceptedInMemory++;
+        // The queue's memory goes to disk first.
+        if (line.isInMemory === undefined) this.#inMemory.clear();
         for (const [series, time, value] of line.points) {
           const key = this.#key({ life: line.life, series, time });
           const known = this.#received.get(key);
+          if (line.isInMemory) {
+            this.#inMemory.add(key);
+            this.#wereInMemory.add(key);
+          }
           if (known === undefined) this.#owed.set(key, value);
           else if (known !== value)
             throw new Error(`${key} is ${value} in the ledger and arrived as ${known}`);
         }
       } else if ('ticks' in line) this.#recorded.set(line.life, line.ticks);
-      else this.#ended.add(line.life);
+      else if ('dropped' in line) this.#drop(line.life, line.dropped);
+      else {
+        this.#ended.add(line.life);
+        if (line.isWhole) this.#whole.add(line.life);
+        this.#excuseMemory();
+      }
     }
+  }
+
+  #drop(life: number, dropped: Dropped): void {
+    const { age, refusal, size } = dropped;
+    if (age + refusal + size > 0) throw new Error(`life ${life} dropped ${JSON.stringify(dropped)}`);
+    this.#dropped.set(life, dropped);
+  }
+
+  /** What is in memory when a process ends was not promised. */
+  #excuseMemory(): void {
+    for (const key of this.#inMemory) this.#excuse(key, 'memory');
+    this.#inMemory.clear();
+  }
+
+  #excuse(key: string, reason: Excuse['reason']): void {
+    const value = this.#owed.get(key);
+    if (value === undefined) return;
+    const [life, series, worker] = key.split(' ');
+    this.#excused.set(key, { name: `${life} ${series} ${worker}`, life: Number(life), value, reason });
+    this.#owed.delete(key);
+  }
+
+  /**
+   * Points that are on disk and can no longer be read.
+   *
+   * @param isCountable whether the queue can know how many they are
+   */
+  damaged(points: readonly Omit<Point, 'value'>[], isCountable: boolean): void {
+    this.#damaged += points.length;
+    for (const point of points) {
+      const key = this.#key(point);
+      this.#excuse(key, 'damage');
+      if (isCountable) this.#countable.add(key);
+    }
+  }
+
+  /** Damaged points that are missing and that the queue should have counted by now. */
+  get uncounted(): number {
+    const missing = [...this.#countable].filter((key) => this.#excused.has(key));
+    return Math.max(0, missing.length - this.#counted);
+  }
+
+  /** As damaged. */
+  get #counted(): number {
+    return [...this.#dropped.values()].reduce((sum, { damage }) => sum + damage, 0);
+  }
+
+  owes(point: Omit<Point, 'value'>): boolean {
+    return this.#owed.has(this.#key(point));
   }
 
   /**
@@ -91,16 +188,28 @@ export class Ledger {
     const earlier = this.#arrivals.get(name);
     this.#arrivals.set(name, arrival);
     if (earlier === undefined) {
-      const isLater = life > this.#newest.life || (life === this.#newest.life && tick >= this.#newest.tick);
-      if (!isLater)
-        throw new Error(`${name} came after batch ${this.#newest.tick} of life ${this.#newest.life}`);
-      this.#newest = { life, tick };
+      const key = this.#key(ticks[0]!);
+      const overtaking = this.#overtaking(life, tick);
+      this.#ticks.push({ life, tick, key });
+      if (overtaking !== undefined) throw new Error(`${name} came after ${overtaking}`);
     } else {
       this.duplicates++;
       if (this.#isHeard(earlier, arrival, resumedAt))
         throw new Error(`${name} was answered, and came again after ${arrival.at - earlier.at} ms`);
     }
     this.received(arrival.points);
+  }
+
+  /**
+   * The batch that came before an earlier one. What a process kept in memory, since it could not even look at its disk, may come
+   * before what earlier processes left there.
+   */
+  #overtaking(life: number, tick: number): string | undefined {
+    const isLater = (other: Tick) => other.life > life || (other.life === life && other.tick > tick);
+    const later = this.#ticks.filter(isLater);
+    if (later.length > 0) this.read();
+    const wrong = later.find((other) => other.life === life || !this.#wereInMemory.has(other.key));
+    return wrong && `batch ${wrong.tick} of life ${wrong.life}`;
   }
 
   /** A process that is killed may have one answer on its way. */
@@ -116,9 +225,11 @@ export class Ledger {
     for (const point of points) {
       const key = this.#key(point);
       const { value } = point;
-      const before = this.#owed.get(key) ?? this.#received.get(key) ?? value;
+      const excused = this.#excused.get(key)?.value;
+      const before = this.#owed.get(key) ?? excused ?? this.#received.get(key) ?? value;
       if (before !== value) throw new Error(`${key} arrived as ${value}, and is ${before}`);
       this.#owed.delete(key);
+      this.#excused.delete(key);
       if (this.#received.has(key)) continue;
       this.#received.set(key, value);
       const total = `${point.life} ${point.series}`;
@@ -133,16 +244,39 @@ export class Ledger {
     return this.#owed;
   }
 
-  /** Whether something was counted twice; of lives that ended in good order, also whether anything is missing. */
+  /**
+   * Whether something was counted twice; of lives that ended in good order, also whether anything is missing; and whether
+   * the queue has counted what it could not deliver.
+   */
   checkTotals(): void {
+    const excused = [...this.#excused.values()];
     for (const [name, total] of this.#totals) {
       const [life, series] = name.split(' ');
       if (series !== 'work') continue;
       const recorded = this.#recorded.get(Number(life)) ?? 0;
-      const isWhole = this.#ended.has(Number(life));
-      if (total > recorded || (isWhole && total < recorded))
-        throw new Error(`${name}: recorded ${recorded} times, and ${total} arrived`);
+      const missing = excused.filter((excuse) => excuse.name === name).map(({ value }) => value);
+      const isDelta = this.#options.temporality === 'delta';
+      const known = total + (isDelta ? missing.reduce((sum, value) => sum + value, 0) : 0);
+      const isWhole = this.#whole.has(Number(life)) && (isDelta || missing.length === 0);
+      if (known > recorded || (isWhole && known < recorded)) {
+        throw new Error(
+          `${name}: recorded ${recorded} times, and ${total} arrived; ${missing.length} points may be missing`,
+        );
+      }
     }
+    if (this.#counted > this.#damaged)
+      throw new Error(`${this.#counted} points counted as damage, of ${this.#damaged} damaged`);
+    for (const life of this.#ended) {
+      const missing = excused.filter((excuse) => excuse.reason === 'memory' && excuse.life === life).length;
+      const counted = this.#dropped.get(life)?.memory ?? 0;
+      if (missing > counted)
+        throw new Error(`life ${life} ended with ${missing} points in memory, and said ${counted}`);
+    }
+  }
+
+  /** How many points were accepted and may stay missing. */
+  get excused(): number {
+    return this.#excused.size;
   }
 
   #key({ life, series, time }: Omit<Point, 'value'>): string {

@@ -7,6 +7,7 @@ import type { Volume } from './volume.ts';
 
 export interface RecorderSettings {
   readonly url: string;
+  readonly protocol: 'otlp' | 'remote-write';
   readonly ledger: string;
   readonly volume: Volume;
   readonly temporality: 'delta' | 'cumulative';
@@ -17,7 +18,8 @@ export interface Recorder {
   readonly log: string;
   /** When it last went on after standing still, by `performance.now()`. */
   readonly resumedAt: number;
-  start(): Promise<void>;
+  /** @param maxMemoryPoints how many points it may accept while its disk cannot be written */
+  start(maxMemoryPoints: number): Promise<void>;
   kill(): Promise<void>;
   /** In good order; what could not be delivered stays on disk. */
   end(): Promise<void>;
@@ -41,9 +43,9 @@ export async function startRecorder({ volume, ...settings }: RecorderSettings): 
   let log = '';
   let resumedAt = 0;
 
-  async function start(): Promise<void> {
+  async function start(maxMemoryPoints: number): Promise<void> {
     life++;
-    const given = JSON.stringify({ ...settings, dir: volume.dir, life, ahead });
+    const given = JSON.stringify({ ...settings, maxMemoryPoints, dir: volume.dir, life, ahead });
     const [command, args] = volume.command(process.execPath, [SCRIPT, given]);
     const started = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     child = started;
@@ -66,7 +68,7 @@ export async function startRecorder({ volume, ...settings }: RecorderSettings): 
     await exit;
   }
 
-  await start();
+  await start(0);
   return {
     get log() {
       return log;

@@ -3,14 +3,26 @@
 // usage: recorder.js <settings as JSON>; each message that it is sent is by how many milliseconds its clock is ahead from then on
 import { appendFileSync } from 'node:fs';
 
-/** @type {{ life: number, url: string, dir: string, ledger: string, temporality: 'delta' | 'cumulative', ahead: number }} */
-const { life, url, dir, ledger, temporality, ahead: aheadAtStart } = JSON.parse(process.argv[2] ?? '');
+/**
+ * @typedef {object} Settings
+ * @property {number} life
+ * @property {string} url
+ * @property {'otlp' | 'remote-write'} protocol
+ * @property {string} dir
+ * @property {number} maxMemoryPoints
+ * @property {string} ledger
+ * @property {'delta' | 'cumulative'} temporality
+ * @property {number} ahead
+ */
+/** @type {Settings} */
+const settings = JSON.parse(process.argv[2] ?? '');
+const { life, url, protocol, dir, maxMemoryPoints, ledger, temporality } = settings;
 
 const RECORD_MILLIS = 10;
 const EXPORT_MILLIS = 25;
 const WORKERS = ['a', 'b', 'c'];
 
-let ahead = aheadAtStart;
+let ahead = settings.ahead;
 const SystemDate = Date;
 globalThis.Date = /** @type {DateConstructor} */ (
   new Proxy(SystemDate, {
@@ -31,20 +43,27 @@ const { diag, DiagConsoleLogger, DiagLogLevel, ValueType } = await import('@open
 const { MeterProvider, PeriodicExportingMetricReader, resourceFromAttributes } = await import('meterline');
 const { diskQueue } = await import('meterline/decorators');
 const { otlpHttp } = await import('meterline/otlp-http');
+const { remoteWrite } = await import('meterline/remote-write');
+
+/** @param {object} line */
+const write = (line) => appendFileSync(ledger, `${JSON.stringify({ life, ...line })}\n`);
 
 diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN);
-const queue = diskQueue(
-  otlpHttp({ url, temporality, headers: { 'x-life': String(life) }, timeoutMillis: 500, retry: false }),
-  {
-    dir,
-    name: 'receiver',
-    maxBytes: 4 * 1024 * 1024,
-    // So that accepted means on disk.
-    maxMemoryPoints: 0,
-    maxExportsPerSecond: Infinity,
-    retry: { initialIntervalMillis: 20, maxIntervalMillis: 100 },
-  },
-);
+const toReceiver =
+  protocol === 'otlp'
+    ? otlpHttp({ url, temporality, headers: { 'x-life': String(life) }, timeoutMillis: 500, retry: false })
+    : remoteWrite({ url, timeoutMillis: 500, retry: false });
+const queue = diskQueue(toReceiver, {
+  dir,
+  name: 'receiver',
+  maxBytes: 4 * 1024 * 1024,
+  maxMemoryPoints,
+  maxExportsPerSecond: Infinity,
+  retry: { initialIntervalMillis: 20, maxIntervalMillis: 100 },
+});
+
+/** Whether the queue has taken all that was exported so far. */
+let isWhole = true;
 
 /** @type {import('meterline').PushMetricExporter} */
 const exporter = {
@@ -61,7 +80,9 @@ const exporter = {
     queue.export(
       metrics,
       (result) => {
-        if (result.code === 0) appendFileSync(ledger, `${JSON.stringify({ life, points })}\n`);
+        isWhole = result.code === 0;
+        const isInMemory = queue.stats().memoryPoints > 0;
+        if (result.code === 0) write({ points, ...(isInMemory && { isInMemory }) });
         resultCallback(result);
       },
       options,
@@ -77,10 +98,21 @@ const meter = provider.getMeter('recorder');
 const work = meter.createCounter('work', { valueType: ValueType.INT });
 const tick = meter.createGauge('tick', { valueType: ValueType.INT });
 
+/** What the queue says that it dropped, when there is more of it. */
+let told = '';
+function writeDropped() {
+  const dropped = queue.stats().droppedPoints;
+  const text = JSON.stringify(dropped);
+  if (text !== told) write({ dropped });
+  told = text;
+}
+
 let ticks = 0;
+write({ ticks });
 const recording = setInterval(() => {
   ticks++;
-  appendFileSync(ledger, `${JSON.stringify({ life, ticks })}\n`);
+  write({ ticks });
+  writeDropped();
   for (const worker of WORKERS) work.add(1, { worker });
   tick.record(ticks);
 }, RECORD_MILLIS);
@@ -88,7 +120,8 @@ const recording = setInterval(() => {
 process.once('SIGTERM', async () => {
   clearInterval(recording);
   await provider.shutdown().catch(() => {});
-  appendFileSync(ledger, `${JSON.stringify({ life, end: true })}\n`);
+  writeDropped();
+  write({ end: true, isWhole });
   process.exit();
 });
 process.send?.('ready');

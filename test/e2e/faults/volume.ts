@@ -1,5 +1,5 @@
 // A disk of its own for a queue, small, so that it can be filled.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,6 +17,9 @@ export interface Volume {
   command(command: string, args: string[]): [command: string, args: string[]];
   fill(): void;
   free(): void;
+  /** Whatever is opened from now on cannot be written; what is open can, as on a disk that is mounted anew. */
+  setReadOnly(): void;
+  setWritable(): void;
 }
 
 const holders = new Set<ChildProcess>();
@@ -43,11 +46,15 @@ export async function smallVolume(megabytes: number): Promise<Volume> {
       command: (...command) => command,
       fill() {},
       free() {},
+      setReadOnly() {},
+      setWritable() {},
     };
   }
   holders.add(holder);
   const outside = `/proc/${holder.pid}/root${dir}`;
   const filler = join(outside, 'filler');
+  const inside = (...command: string[]) =>
+    void execFileSync('nsenter', [`--target=${holder.pid}`, '--mount', ...command]);
   return {
     dir,
     outside,
@@ -61,6 +68,12 @@ export async function smallVolume(megabytes: number): Promise<Volume> {
       }
     },
     free: () => rmSync(filler, { force: true }),
+    // On top of it, because a disk on which a file is open for writing refuses to become read-only itself.
+    setReadOnly() {
+      inside('mount', '--bind', dir, dir);
+      inside('mount', '-o', 'remount,bind,ro', dir);
+    },
+    setWritable: () => inside('umount', '--lazy', dir),
   };
 }
 
