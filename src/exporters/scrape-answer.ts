@@ -78,7 +78,8 @@ export async function answerOf(
   async function* metrics(): AsyncGenerator<Uint8Array, void, undefined> {
     const ended = source.started(held.batch);
     const { escaping } = format;
-    const options = { ...source.encodingOptions, escaping, names: namesOf(request.url) };
+    const names = namesOf(request.url);
+    const options = { ...source.encodingOptions, escaping, names, reuseBuffers: true };
     try {
       // The collection has had this turn, or all those begin who have waited for it.
       await ownTurn();
