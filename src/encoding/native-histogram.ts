@@ -1,4 +1,4 @@
-// Exponential histograms as the message `Histogram` of both versions of remote write.
+// Exponential histograms as the native ones of Prometheus: in the message `Histogram` of a scrape, and in that of remote write.
 import type { ExponentialColumns } from '../data/metric-batch.ts';
 import {
   MAX_SCHEMA,
@@ -6,7 +6,17 @@ import {
   nativeBuckets,
   ZERO_THRESHOLD,
 } from './prometheus-native-buckets.ts';
-import { nearestCount, type ProtobufWriter, zigzag } from './protobuf-writer.ts';
+import {
+  BYTES,
+  FIXED64,
+  MAX_VARINT64_SIZE,
+  nearestCount,
+  type ProtobufWriter,
+  tag,
+  VARINT,
+  varintSize,
+  zigzag,
+} from './protobuf-writer.ts';
 
 export interface NativeHistogram {
   readonly schema: number;
@@ -50,25 +60,75 @@ function total({ deltas }: NativeBuckets): number {
   return sum;
 }
 
-/** The fields 1 to 12. */
-export function writeNativeHistogram(
+/** The numbers of the fields, which is all that the two messages differ in. */
+interface FieldNumbers {
+  readonly count: number;
+  readonly sum: number;
+  readonly schema: number;
+  readonly zeroThreshold: number;
+  readonly zeroCount: number;
+  readonly negativeSpan: number;
+  readonly negativeDelta: number;
+  readonly positiveSpan: number;
+  readonly positiveDelta: number;
+}
+
+/** With room in `out` for all but the buckets. */
+export type WriteNativeHistogram = (
   out: ProtobufWriter,
   native: NativeHistogram,
-  writeSum: () => void,
-): void {
-  out.reserve(64);
-  out.byte(0x08);
-  out.varint(native.count);
-  out.byte(0x19);
-  writeSum();
-  out.byte(0x20);
-  out.varint(zigzag(native.schema));
-  out.byte(0x29);
-  out.double(ZERO_THRESHOLD);
-  out.byte(0x30);
-  out.varint(native.zeroCount);
-  writeBuckets(out, native.negative, 0x42, 0x4a);
-  writeBuckets(out, native.positive, 0x5a, 0x62);
+  writeSum: (out: ProtobufWriter, sum: number) => void,
+) => void;
+
+/** `io.prometheus.client.Histogram`. */
+export const writeScrapedHistogram = writerWith({
+  count: 1,
+  sum: 2,
+  schema: 5,
+  zeroThreshold: 6,
+  zeroCount: 7,
+  negativeSpan: 9,
+  negativeDelta: 10,
+  positiveSpan: 12,
+  positiveDelta: 13,
+});
+
+/** `prometheus.Histogram` and `io.prometheus.write.v2.Histogram`. */
+export const writeSentHistogram = writerWith({
+  count: 1,
+  sum: 3,
+  schema: 4,
+  zeroThreshold: 5,
+  zeroCount: 6,
+  negativeSpan: 8,
+  negativeDelta: 9,
+  positiveSpan: 11,
+  positiveDelta: 12,
+});
+
+function writerWith(numbers: FieldNumbers): WriteNativeHistogram {
+  const count = tag(numbers.count, VARINT);
+  const sum = tag(numbers.sum, FIXED64);
+  const schema = tag(numbers.schema, VARINT);
+  const zeroThreshold = tag(numbers.zeroThreshold, FIXED64);
+  const zeroCount = tag(numbers.zeroCount, VARINT);
+  const negative = [tag(numbers.negativeSpan, BYTES), tag(numbers.negativeDelta, BYTES)] as const;
+  const positive = [tag(numbers.positiveSpan, BYTES), tag(numbers.positiveDelta, BYTES)] as const;
+  return (out, native, writeSum) => {
+    out.byte(count);
+    out.varint(native.count);
+    out.byte(sum);
+    writeSum(out, native.sum);
+    out.byte(schema);
+    out.varint(zigzag(native.schema));
+    // It is also what tells a native histogram without any value from a classic one.
+    out.byte(zeroThreshold);
+    out.double(ZERO_THRESHOLD);
+    out.byte(zeroCount);
+    out.varint(native.zeroCount);
+    writeBuckets(out, native.negative, ...negative);
+    writeBuckets(out, native.positive, ...positive);
+  };
 }
 
 function writeBuckets(
@@ -77,19 +137,24 @@ function writeBuckets(
   spanTag: number,
   deltaTag: number,
 ): void {
-  offsets.forEach((offset, i) => {
-    const start = out.open(spanTag);
-    out.reserve(12);
-    out.byte(0x08);
-    out.varint(zigzag(offset));
-    out.byte(0x10);
-    out.varint(lengths[i]!);
-    out.close(start);
-  });
+  for (let s = 0; s < offsets.length; s++) {
+    const span = out.open(spanTag);
+    out.reserve(2 + 2 * MAX_VARINT64_SIZE);
+    out.byte(tag(1, VARINT));
+    out.varint(zigzag(offsets[s]!));
+    out.byte(tag(2, VARINT));
+    out.varint(lengths[s]!);
+    out.close(span);
+  }
   if (deltas.length === 0) return;
-  const start = out.open(deltaTag);
-  out.reserve(10 * deltas.length);
-  // Zigzag beyond 32 bits.
-  for (const delta of deltas) out.varint(delta >= 0 ? 2 * delta : -2 * delta - 1);
-  out.close(start);
+  let size = 0;
+  for (const delta of deltas) size += varintSize(zigzagged(delta));
+  out.reserve(size + 1 + MAX_VARINT64_SIZE);
+  out.header(deltaTag, size);
+  for (const delta of deltas) out.varint(zigzagged(delta));
+}
+
+/** Zigzag of more than 32 bits. */
+function zigzagged(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value;
 }

@@ -7,15 +7,10 @@ import type {
   NumberColumns,
 } from '../data/metric-batch.ts';
 import { DataPointType } from '../data/metric-data.ts';
+import { nativeHistograms, writeScrapedHistogram } from './native-histogram.ts';
 import { exemplarLabels, exemplarPerBucket, latestExemplar } from './prometheus-exemplars.ts';
 import type { LabelNaming } from './prometheus-label-shape.ts';
-import {
-  MAX_SCHEMA,
-  MIN_SCHEMA,
-  type NativeBuckets,
-  nativeBuckets,
-  ZERO_THRESHOLD,
-} from './prometheus-native-buckets.ts';
+import { MIN_SCHEMA } from './prometheus-native-buckets.ts';
 import {
   BYTES,
   FIXED64,
@@ -24,8 +19,6 @@ import {
   type ProtobufWriter,
   tag,
   VARINT,
-  varintSize,
-  zigzag,
 } from './protobuf-writer.ts';
 
 /** Writes point `i` with its labels; returns why it cannot be told, having written anything or nothing. */
@@ -40,13 +33,6 @@ const VALUE = tag(1, FIXED64);
 const SAMPLE_COUNT = tag(1, VARINT);
 const SAMPLE_SUM = tag(2, FIXED64);
 const BUCKET = tag(3, BYTES);
-const SCHEMA = tag(5, VARINT);
-const ZERO_THRESHOLD_FIELD = tag(6, FIXED64);
-const ZERO_COUNT = tag(7, VARINT);
-const NEGATIVE_SPAN = tag(9, BYTES);
-const NEGATIVE_DELTA = tag(10, BYTES);
-const POSITIVE_SPAN = tag(12, BYTES);
-const POSITIVE_DELTA = tag(13, BYTES);
 const HISTOGRAM_START = tag(15, BYTES);
 /** 16 and wire type 2, in two bytes. */
 const NATIVE_EXEMPLAR = [0x82, 0x01] as const;
@@ -130,8 +116,8 @@ function classicWriter(metric: HistogramColumns, naming: LabelNaming): PointWrit
 }
 
 function nativeWriter(metric: ExponentialHistogramColumns, naming: LabelNaming): PointWriter {
-  const { counts, sums, scales, zeroCounts, positive, negative, exemplars, startTimes } = metric;
-  const buckets: NativeBuckets = { offsets: [], lengths: [], deltas: [] };
+  const { sums, scales, exemplars, startTimes } = metric;
+  const nativeAt = nativeHistograms(metric);
   return (out, labels, i) => {
     const scale = scales[i]!;
     if (scale < MIN_SCHEMA) return `their scale ${scale} is coarser than Prometheus has`;
@@ -139,19 +125,7 @@ function nativeWriter(metric: ExponentialHistogramColumns, naming: LabelNaming):
     begin(out, labels);
     const start = out.open(HISTOGRAM);
     out.reserve(FIXED_SIZE);
-    out.byte(SAMPLE_COUNT);
-    out.varint(nearestCount(counts[i]!));
-    double(out, SAMPLE_SUM, sums[i]!);
-    out.byte(SCHEMA);
-    out.varint(zigzag(Math.min(scale, MAX_SCHEMA)));
-    // It is also what tells a native histogram without any value from a classic one.
-    double(out, ZERO_THRESHOLD_FIELD, ZERO_THRESHOLD);
-    out.byte(ZERO_COUNT);
-    out.varint(nearestCount(zeroCounts[i]!));
-    nativeBuckets(negative, i, scale, buckets);
-    writeBuckets(out, NEGATIVE_SPAN, NEGATIVE_DELTA, buckets);
-    nativeBuckets(positive, i, scale, buckets);
-    writeBuckets(out, POSITIVE_SPAN, POSITIVE_DELTA, buckets);
+    writeScrapedHistogram(out, nativeAt(i), writeDouble);
     writeTime(out, HISTOGRAM_START, startTimes[i]!);
     if (exemplars) {
       for (let at = exemplars.starts[i]!; at < exemplars.starts[i + 1]!; at++) {
@@ -177,32 +151,8 @@ function double(out: ProtobufWriter, fieldTag: number, value: number): void {
   out.double(value);
 }
 
-function writeBuckets(
-  out: ProtobufWriter,
-  spanTag: number,
-  deltaTag: number,
-  { offsets, lengths, deltas }: NativeBuckets,
-): void {
-  for (let s = 0; s < offsets.length; s++) {
-    const span = out.open(spanTag);
-    out.reserve(2 + 2 * MAX_VARINT64_SIZE);
-    out.byte(tag(1, VARINT));
-    out.varint(zigzag(offsets[s]!));
-    out.byte(tag(2, VARINT));
-    out.varint(lengths[s]!);
-    out.close(span);
-  }
-  if (deltas.length === 0) return;
-  let size = 0;
-  for (const delta of deltas) size += varintSize(zigzagged(delta));
-  out.reserve(size + 1 + MAX_VARINT64_SIZE);
-  out.header(deltaTag, size);
-  for (const delta of deltas) out.varint(zigzagged(delta));
-}
-
-/** Zigzag of more than 32 bits. */
-function zigzagged(value: number): number {
-  return value < 0 ? -2 * value - 1 : 2 * value;
+function writeDouble(out: ProtobufWriter, value: number): void {
+  out.double(value);
 }
 
 function writeExemplar(

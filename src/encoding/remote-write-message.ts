@@ -1,6 +1,6 @@
 // What the messages of both versions of remote write have in common; they are written series by series.
 import type { AttributeSet } from '../data/attribute-set.ts';
-import { type NativeHistogram, writeNativeHistogram } from './native-histogram.ts';
+import { type NativeHistogram, writeSentHistogram } from './native-histogram.ts';
 import type { FamilyType } from './prometheus-families.ts';
 import { MAX_VARINT64_SIZE, type ProtobufWriter } from './protobuf-writer.ts';
 import type { EncodedLabels, Label, LabelPlan, LabelValues, OwnLabels } from './remote-write-labels.ts';
@@ -116,7 +116,8 @@ export function writeHistogram(
   isStale: boolean,
   time: TimeField,
 ): void {
-  writeNativeHistogram(out, value, () => double(out, value.sum, isStale));
+  out.reserve(SAMPLE_ROOM);
+  writeSentHistogram(out, value, (_, sum) => double(out, sum, isStale));
   out.reserve(SAMPLE_ROOM);
   time.write(out);
 }
