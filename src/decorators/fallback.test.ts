@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ExportError } from '../data/errors.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
+import { sliceBatch } from '../data/slice-batch.ts';
 import { exported } from '../exporters/fixtures/exporting.ts';
 import { type FallbackOptions, fallback } from './fallback.ts';
-import { answering, deltas, fails, hangs, takes } from './fixtures/answering.ts';
+import { type Answer, answering, deltas, fails, hangs, takes, valuesOf } from './fixtures/answering.ts';
 
 const down = new ExportError('UNAVAILABLE', 'not now', { retryable: true });
 const refused = new ExportError('REJECTED', 'never');
@@ -108,6 +109,54 @@ describe('fallback', () => {
     expect(await exported(exporter, deltas(2))).toBeUndefined();
     expect(second.exports).toEqual([[1], [2]]);
     expect(first.exports).toEqual([[1], [2]]);
+  });
+
+  /** Delivers the first point, and says so when it is told to stop. */
+  const stopsHalfway: Answer = (batch, signal) =>
+    new Promise((_, reject) => {
+      const undelivered = sliceBatch(batch, 1, batch.pointCount);
+      const error = new ExportError('ABORTED', 'told to stop', { retryable: true, undelivered });
+      signal.addEventListener('abort', () => setTimeout(reject, 500, error));
+    });
+
+  function slowPair(answer: Answer, options: FallbackOptions = {}) {
+    const first = answering('primary', [answer], { timeoutMillis: 0, graceMillis: 2_000 });
+    const second = answering('secondary');
+    return { first, second, exporter: fallback(first.exporter, second.exporter, options) };
+  }
+
+  test('of a batch that a primary out of time has delivered in part, the secondary gets the rest', async () => {
+    const { second, exporter } = slowPair(stopsHalfway, { timeoutMillis: 1_000 });
+    const sent = exported(exporter, deltas(1, 2, 3));
+    await vi.advanceTimersByTimeAsync(1_499);
+    expect(second.exports).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await sent).toBeUndefined();
+    expect(second.exports).toEqual([[2, 3]]);
+  });
+
+  test('what the primary delivers while it is told to stop does not go to the secondary', async () => {
+    const { second, exporter } = slowPair(takes(1_200), { timeoutMillis: 1_000 });
+    const sent = exported(exporter, deltas(1));
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(await sent).toBeUndefined();
+    expect(second.exports).toEqual([]);
+  });
+
+  test('a caller that gives up learns what is owed, and the secondary is not asked, then or for a while', async () => {
+    const { first, second, exporter } = slowPair(stopsHalfway, { stickyMillis: 60_000 });
+    const controller = new AbortController();
+    const sent = exported(exporter, deltas(1, 2, 3), { signal: controller.signal });
+    await vi.advanceTimersByTimeAsync(1);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(500);
+    const error = await sent;
+    expect(error).toMatchObject({ code: 'ABORTED', retryable: true });
+    expect(valuesOf(error!.undelivered!)).toEqual([2, 3]);
+    expect(error!.message).not.toContain('secondary');
+    expect(await exported(exporter, deltas(4))).toBeUndefined();
+    expect(first.exports).toEqual([[1, 2, 3], [4]]);
+    expect(second.exports).toEqual([]);
   });
 
   test('a caller that gives up does not send the batch to the secondary', async () => {

@@ -1,20 +1,21 @@
 // A second exporter for what the first could not deliver.
-import { bounded } from '../data/bounded.ts';
 import { ExportError } from '../data/errors.ts';
 import { owedOf } from '../data/export-to.ts';
 import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { allOf } from './all-of.ts';
-import { wrapped } from './decorate.ts';
+import { GRACE_MILLIS, wrapped } from './decorate.ts';
 import { type Failure, failedTogether } from './failed-together.ts';
+import { limitedExport } from './limited-export.ts';
 import { Resumable } from './resumable.ts';
 import { sharedSelectors } from './shared-selectors.ts';
 
 export interface FallbackOptions {
   /**
    * Milliseconds that the primary may take before the batch goes to the secondary; Infinity for no limit. Default 10000:
-   * a third of what a reader gives an export by default, so that there is time left for the secondary.
+   * a third of what a reader gives an export by default, so that there is time left for the secondary. One that delivers in
+   * parts has 2 s more to say which points it still owes; only these go to the secondary.
    */
   timeoutMillis?: number;
   /**
@@ -29,7 +30,7 @@ export interface FallbackOptions {
  * Delivers each batch to `primary`, and to `secondary` what `primary` did not take, for whatever reason. Points that the
  * primary has delivered, or refused out of a batch it accepted, are not sent to the secondary.
  *
- * When the primary ran out of time, nobody knows whether it has the batch: both may then have it.
+ * When the primary ran out of time and does not say what it owes, nobody knows whether it has the batch: both may then have it.
  *
  * @throws ConfigError when one is no exporter, an option cannot work, or the two want different temporalities
  */
@@ -52,8 +53,7 @@ export function fallback(
           const message = `${first.name} is still busy with an earlier batch`;
           throw new ExportError('UNAVAILABLE', message, { retryable: true });
         }
-        const work = (bound: AbortSignal) => first.export(batch, bound);
-        const refusal = await bounded(`export to ${first.name}`, timeoutMillis, work, signal);
+        const refusal = await limitedExport(first, timeoutMillis, batch, signal);
         stickyUntil = 0;
         return refusal;
       } catch (error) {
@@ -89,6 +89,7 @@ export function fallback(
     name: `fallback(${first.name}, ${second.name})`,
     componentType: 'fallback_metric_exporter',
     timeoutMillis: 0,
+    graceMillis: GRACE_MILLIS,
     ...sharedSelectors('fallback', [
       { name: first.name, exporter: primary },
       { name: second.name, exporter: secondary },

@@ -1,9 +1,9 @@
 // Less time for an exporter than it takes for itself.
 import { bounded } from '../data/bounded.ts';
-import { ExportError } from '../data/errors.ts';
 import type { PushMetricExporter } from '../data/exporter.ts';
 import { optionChecks } from '../data/option-checks.ts';
-import { decorate, GRACE_MILLIS, wrapped } from './decorate.ts';
+import { decorate, wrapped } from './decorate.ts';
+import { limitedExport } from './limited-export.ts';
 
 /**
  * Fails an export, a flush or a shutdown of `exporter` that has not ended after so many milliseconds, with `TIMEOUT`,
@@ -24,32 +24,15 @@ export function timeout(exporter: PushMetricExporter, millis: number): PushMetri
     millis,
     'a number of milliseconds above 0',
   );
-  const within = <T>(what: string, work: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal) =>
-    bounded(`${what} ${inner.name}`, millis, work, signal, { graceMillis: signal && GRACE_MILLIS });
+  const within = (what: string, work: () => Promise<void>) => bounded(`${what} ${inner.name}`, millis, work);
   return decorate(
     'timeout',
     exporter,
     inner,
-    (batch, signal) =>
-      within(
-        'export to',
-        (bound) =>
-          inner.export(batch, bound).catch((error: unknown) => {
-            throw ofTimeout(bound.reason, error);
-          }),
-        signal,
-      ),
+    (batch, signal) => limitedExport(inner, millis, batch, signal),
     {
       forceFlush: () => within('flush of', () => inner.forceFlush()),
       shutdown: () => within('shutdown of', () => inner.shutdown()),
     },
   );
-}
-
-/** The exporter only knows that it was told to stop, and what it owes; `reason` says why. */
-function ofTimeout(reason: unknown, cause: unknown): unknown {
-  const { code, undelivered, rejectedDataPoints } = ExportError.from(cause);
-  if (!(reason instanceof ExportError) || code !== 'ABORTED') return cause;
-  const text = reason.message.replace(`[${reason.code}] `, '');
-  return new ExportError(reason.code, text, { retryable: true, undelivered, rejectedDataPoints, cause });
 }
