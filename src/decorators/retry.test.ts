@@ -93,10 +93,11 @@ describe('retry', () => {
   });
 
   test.each<[unknown, string]>([
-    [{ maxRetries: -1 }, 'maxRetries is -1'],
-    [{ initialIntervalMillis: '1s' }, "initialIntervalMillis is '1s'"],
-    [{ retries: 3 }, 'retries; remove it'],
-    [null, 'null'],
+    [{ maxRetries: -1 }, 'retry: maxRetries is -1; it must be'],
+    [{ initialIntervalMillis: '1s' }, "retry: initialIntervalMillis is '1s'; it must be"],
+    [{ maxIntervalMillis: 1 }, 'a number of milliseconds from initialIntervalMillis (5000) to'],
+    [{ retries: 3 }, 'retry: there is no setting retries; remove it'],
+    [null, 'retry: options is null; it must be an object'],
   ])('refuses options that cannot work: %o', (options, message) => {
     expect(() => retry(answering('x').exporter, options as never)).toThrow(message);
   });

@@ -16,7 +16,7 @@ import { Resumable } from './resumable.ts';
  */
 export function retry(exporter: PushMetricExporter, options: RetryOptions = {}): PushMetricExporter {
   const inner = wrapped('retry', exporter);
-  const policy = retryPolicy('retry', options);
+  const policy = retryPolicy('retry', options, '');
   const underWay = new Set<AbortController>();
 
   const exports = new Resumable(async (batch, signal) => {

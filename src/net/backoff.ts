@@ -46,12 +46,17 @@ export type RetryPolicy = Required<RetryOptions>;
  * Fills in the defaults of a `retry` setting; `true` and `false` stand for `{ enabled }`.
  *
  * @param owner whose setting it is, for messages
+ * @param prefix of the names of the settings in messages
  * @throws ConfigError for the first setting that cannot work
  */
-export function retryPolicy(owner: string, options: RetryOptions | boolean = true): RetryPolicy {
+export function retryPolicy(
+  owner: string,
+  options: RetryOptions | boolean = true,
+  prefix = 'retry.',
+): RetryPolicy {
   const { demand, demandObject, demandNothing } = optionChecks(owner);
-  if (typeof options === 'boolean') return retryPolicy(owner, { enabled: options });
-  demandObject('retry', options);
+  if (typeof options === 'boolean') return retryPolicy(owner, { enabled: options }, prefix);
+  demandObject(prefix === '' ? 'options' : prefix.slice(0, -1), options);
   const {
     enabled = true,
     initialIntervalMillis = 5_000,
@@ -61,30 +66,30 @@ export function retryPolicy(owner: string, options: RetryOptions | boolean = tru
     maxRetries = Infinity,
     ...unknown
   } = options;
-  demandNothing(unknown, 'retry.');
-  demand(typeof enabled === 'boolean', 'retry.enabled', enabled, 'true or false');
+  demandNothing(unknown, prefix);
+  demand(typeof enabled === 'boolean', `${prefix}enabled`, enabled, 'true or false');
   demand(
     isNumber(initialIntervalMillis, 1, MAX_TIMER_MILLIS),
-    'retry.initialIntervalMillis',
+    `${prefix}initialIntervalMillis`,
     initialIntervalMillis,
     `a number of milliseconds from 1 to ${MAX_TIMER_MILLIS}`,
   );
   demand(
     isNumber(maxIntervalMillis, initialIntervalMillis, MAX_TIMER_MILLIS),
-    'retry.maxIntervalMillis',
+    `${prefix}maxIntervalMillis`,
     maxIntervalMillis,
-    `a number of milliseconds from retry.initialIntervalMillis (${initialIntervalMillis}) to ${MAX_TIMER_MILLIS}`,
+    `a number of milliseconds from ${prefix}initialIntervalMillis (${initialIntervalMillis}) to ${MAX_TIMER_MILLIS}`,
   );
   demand(
     isNumber(maxElapsedTimeMillis, 0, Infinity),
-    'retry.maxElapsedTimeMillis',
+    `${prefix}maxElapsedTimeMillis`,
     maxElapsedTimeMillis,
     'a number of milliseconds, or 0 for no limit',
   );
-  demand(isNumber(multiplier, 1, 100), 'retry.multiplier', multiplier, 'a number from 1 to 100');
+  demand(isNumber(multiplier, 1, 100), `${prefix}multiplier`, multiplier, 'a number from 1 to 100');
   demand(
     maxRetries === Infinity || (Number.isInteger(maxRetries) && maxRetries >= 0),
-    'retry.maxRetries',
+    `${prefix}maxRetries`,
     maxRetries,
     'a whole number, or Infinity',
   );
