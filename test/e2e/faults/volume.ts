@@ -31,7 +31,15 @@ afterAll(() => {
 export async function smallVolume(megabytes: number): Promise<Volume> {
   const dir = join(temporaryFolder(), 'volume');
   mkdirSync(dir);
-  const script = `mount -t tmpfs -o size=${megabytes}m tmpfs "${dir}" && echo mounted && exec sleep infinity`;
+  const readOnly = `${dir}-read-only`;
+  mkdirSync(readOnly);
+  const script = [
+    `mount -t tmpfs -o size=${megabytes}m tmpfs "${dir}"`,
+    `mount --bind "${dir}" "${readOnly}"`,
+    `mount -o remount,bind,ro "${readOnly}"`,
+    'echo mounted',
+    'exec sleep infinity',
+  ].join(' && ');
   const holder = spawn('unshare', ['--mount', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
   const mounted = await Promise.race([
     once(holder.stdout, 'data').then(() => true),
@@ -69,10 +77,7 @@ export async function smallVolume(megabytes: number): Promise<Volume> {
     },
     free: () => rmSync(filler, { force: true }),
     // On top of it, because a disk on which a file is open for writing refuses to become read-only itself.
-    setReadOnly() {
-      inside('mount', '--bind', dir, dir);
-      inside('mount', '-o', 'remount,bind,ro', dir);
-    },
+    setReadOnly: () => inside('mount', '--bind', readOnly, dir),
     setWritable: () => inside('umount', '--lazy', dir),
   };
 }
