@@ -24,7 +24,7 @@ export interface ScrapeAnswer {
    */
   readonly body: string | AsyncGenerator<Uint8Array, void, undefined>;
   /** Aborted when the body must not be read any longer. */
-  readonly cutOff?: AbortSignal;
+  readonly outdated?: AbortSignal;
   /** Why the collection failed. */
   readonly error?: unknown;
 }
@@ -99,7 +99,7 @@ export async function answerOf(
   return {
     status: 200,
     headers,
-    cutOff: held.signal,
+    outdated: held.signal,
     body: compression === undefined ? metrics() : compressedStream(metrics(), compression),
   };
 }

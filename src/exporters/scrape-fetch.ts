@@ -25,21 +25,21 @@ export async function fetchScrape(
     url: request.url,
     header: (name) => request.headers.get(name) ?? undefined,
   };
-  const { status, headers, body, cutOff, error } = await answer(scrape, signal);
+  const { status, headers, body, outdated, error } = await answer(scrape, signal);
   if (error !== undefined) onFailure(error);
   const content =
     typeof body === 'string'
       ? request.method === 'HEAD'
         ? null
         : body
-      : streamOf(body, gone, cutOff, onFailure);
+      : streamOf(body, gone, outdated, onFailure);
   return new Response(content, { status, headers });
 }
 
 function streamOf(
   chunks: AsyncGenerator<Uint8Array, void, undefined>,
   gone: AbortController,
-  cutOff: AbortSignal | undefined,
+  outdated: AbortSignal | undefined,
   onFailure: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
   let stalled: NodeJS.Timeout | undefined;
@@ -57,7 +57,7 @@ function streamOf(
           void end();
         };
         stalled = setTimeout(giveUp, STALLED_MILLIS).unref();
-        cutOff?.addEventListener('abort', giveUp, { once: true, signal: gone.signal });
+        outdated?.addEventListener('abort', giveUp, { once: true, signal: gone.signal });
       },
       async pull(controller) {
         try {

@@ -1,7 +1,11 @@
 import { once } from 'node:events';
 import { createServer, request as httpRequest, type RequestListener } from 'node:http';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
-import { gunzipSync } from 'node:zlib';
+import { setImmediate } from 'node:timers/promises';
+import * as zlib from 'node:zlib';
+import { getRequestListener } from '@hono/node-server';
+import compression from 'compression';
 import express from 'express';
 import fastify from 'fastify';
 import { Hono } from 'hono';
@@ -10,6 +14,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import type { MetricProducer } from '../data/reader.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
+import { encodePrometheusText } from '../encoding/prometheus-text.ts';
 import { PrometheusMetricReader, type PrometheusMetricReaderOptions } from './prometheus.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -20,9 +25,29 @@ afterEach(async () => {
 
 /** About 10 MB of text, far more than the buffers of a connection hold. */
 function largeBatch(): MetricBatch {
+  return batchOf([[{ name: 'test' }, [largeCounter()]]]);
+}
+
+function largeCounter() {
   const text = 'x'.repeat(1_000);
-  const points = Array.from({ length: 10_000 }, (_, i) => [{ id: `${i}`, text }, i] as const);
-  return batchOf([[{ name: 'test' }, [counter('requests', points)]]]);
+  return counter(
+    'requests',
+    Array.from({ length: 10_000 }, (_, i) => [{ id: `${i}`, text }, i] as const),
+  );
+}
+
+/** The text of the large batch, in memory that is used once. */
+const WHOLE = Buffer.concat([...encodePrometheusText(largeBatch())]).toString();
+
+/** Fails when half of it has been encoded. */
+function brokenBatch(): MetricBatch {
+  const requests = largeCounter();
+  Object.defineProperty(requests.attributes, 5_000, {
+    get() {
+      throw new Error('encoder');
+    },
+  });
+  return batchOf([[{ name: 'test' }, [requests]]]);
 }
 
 function readerOf(batch = largeBatch(), options?: PrometheusMetricReaderOptions) {
@@ -52,6 +77,19 @@ const SERVERS: Record<string, (reader: PrometheusMetricReader) => Promise<string
     cleanups.push(() => app.close());
     return `${await app.listen({ host: '127.0.0.1', port: 0 })}/metrics`;
   },
+  'Express behind its compression': ({ handler }) =>
+    listening(express().use(compression()).use('/metrics', handler)),
+  'Express below a prefix, after another middleware': ({ handler }) =>
+    listening(
+      express()
+        .use((_request, response, next) => {
+          response.locals.before = true;
+          queueMicrotask(next);
+        })
+        .use('/metrics', express.Router().use('/', handler)),
+    ),
+  "Hono's Node server": ({ handler }) =>
+    listening(getRequestListener(new Hono().all('/metrics', handler).fetch)),
   Koa({ handler }) {
     const app = new Koa().use((context) => handler(context));
     // It would print that a scraper hung up.
@@ -66,7 +104,35 @@ describe.each(Object.entries(SERVERS))('in %s', (_, serve) => {
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(response.headers.get('vary')).toBe('Accept, Accept-Encoding');
-    expect((await response.text()).match(/^requests_total\{/gm)).toHaveLength(10_000);
+    expect((await response.text()) === WHOLE).toBe(true);
+  });
+
+  test.each(['identity', 'gzip', 'br'])('a slow reader that takes %s gets it as it is', async (encoding) => {
+    const headers = { 'accept-encoding': encoding };
+    const [response] = await once(httpRequest(await serve(readerOf().reader), { headers }).end(), 'response');
+    const chunks: Buffer[] = [];
+    for await (const chunk of response) {
+      chunks.push(chunk);
+      await setImmediate();
+    }
+    const body = Buffer.concat(chunks);
+    // Express's compression has Brotli.
+    const sent = response.headers['content-encoding'];
+    if (encoding === 'gzip') expect(sent).toBe('gzip');
+    const undo = sent === 'gzip' ? zlib.gunzipSync : zlib.brotliDecompressSync;
+    expect((sent ? undo(body) : body).toString() === WHOLE).toBe(true);
+  });
+
+  test('an answer that fails half-way does not look whole', async () => {
+    // Hono prints it.
+    const print = vi.spyOn(console, 'error').mockImplementation(() => {});
+    cleanups.push(() => print.mockRestore());
+    const url = await serve(readerOf(brokenBatch()).reader);
+    for (const encoding of ['identity', 'gzip', 'br']) {
+      const response = fetch(url, { headers: { 'accept-encoding': encoding } });
+      await expect(response.then((answer) => answer.arrayBuffer())).rejects.toThrow();
+    }
+    expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
   });
 
   test('[8.06] HEAD has no body and another method is 405', async () => {
@@ -102,6 +168,22 @@ describe('in the manner of fetch', () => {
     const response = await handler(ask());
     expect(response.headers.get('content-type')).toContain('0.0.4');
     expect((await response.text()).match(/^requests_total\{/gm)).toHaveLength(10_000);
+  });
+
+  test.each<[string, unknown]>([
+    ['Bun, which adds its server', { port: 3_000, upgrade() {}, stop() {} }],
+    ['Deno, which adds where it comes from', { remoteAddr: { hostname: '127.0.0.1' } }],
+    ['Next.js, which adds the parameters of the route', { params: Promise.resolve({}) }],
+  ])('so it is in %s', async (_, second) => {
+    const handler = readerOf().reader.handler as (...given: unknown[]) => Promise<Response>;
+    expect((await (await handler(ask(), second)).text()) === WHOLE).toBe(true);
+  });
+
+  test('chunks that are kept do not change', async () => {
+    const response = await readerOf().reader.handler(ask());
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of response.body!) chunks.push(chunk);
+    expect(Buffer.concat(chunks).toString() === WHOLE).toBe(true);
   });
 
   test('so is the context of Hono', async () => {
@@ -179,6 +261,67 @@ describe('in the manner of fetch', () => {
   });
 });
 
+describe('over HTTP/2', () => {
+  async function serve(reader: PrometheusMetricReader) {
+    const server = createHttp2Server((request, response) => {
+      reader.handler(request as never, response as never);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    cleanups.push(() => {
+      client.destroy();
+      server.close();
+    });
+    return client;
+  }
+
+  test('the whole answer arrives, also to a slow reader', async () => {
+    const client = await serve(readerOf().reader);
+    const stream = client.request({ ':path': '/metrics' });
+    const [headers] = await once(stream, 'response');
+    expect(headers[':status']).toBe(200);
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) {
+      chunks.push(chunk);
+      await setImmediate();
+    }
+    expect(Buffer.concat(chunks).toString() === WHOLE).toBe(true);
+  });
+
+  test('HEAD, 405 and 500 are as elsewhere', async () => {
+    const { reader, collect } = readerOf();
+    const client = await serve(reader);
+    const status = async (method: string) => {
+      const stream = client.request({ ':path': '/metrics', ':method': method });
+      const [headers] = await once(stream, 'response');
+      stream.resume();
+      return headers[':status'];
+    };
+    expect([await status('HEAD'), await status('PUT')]).toEqual([200, 405]);
+    collect.mockRejectedValueOnce(new Error('broken'));
+    expect(await status('GET')).toBe(500);
+  });
+
+  test('an answer that fails half-way is reset', async () => {
+    const client = await serve(readerOf(brokenBatch()).reader);
+    const stream = client.request({ ':path': '/metrics' }).resume();
+    await expect(once(stream, 'close')).rejects.toThrow(/INTERNAL_ERROR/);
+  });
+
+  test('a stream that is cancelled ends the encoding, and the connection lives on', async () => {
+    const { reader, collect } = readerOf();
+    const client = await serve(reader);
+    for (let i = 0; i < 12; i++) {
+      const stream = client.request({ ':path': '/metrics' });
+      await once(stream, 'data');
+      stream.close(8);
+      await once(stream, 'close');
+    }
+    // Otherwise the eleventh would have shared the tenth's collection.
+    expect(collect).toHaveBeenCalledTimes(12);
+  });
+});
+
 test('a scraper that takes gzip gets it, and it is the same text', async () => {
   const { reader } = readerOf();
   const url = await listening(reader.handler);
@@ -194,7 +337,7 @@ test('a scraper that takes gzip gets it, and it is the same text', async () => {
   );
   expect(headers['content-encoding']).toBe('gzip');
   expect(body.length).toBeLessThan(plain.length / 10);
-  expect(gunzipSync(body).toString()).toBe(plain);
+  expect(zlib.gunzipSync(body).toString()).toBe(plain);
 });
 
 test('a thousand scrapes at once share collections, and all are answered', async () => {

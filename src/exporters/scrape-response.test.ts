@@ -13,13 +13,13 @@ afterEach(() => {
 });
 
 /** A server that answers with the chunks; `ended` tells how each answer ended. */
-async function serve(chunks: Iterable<Uint8Array>, cutOff?: AbortSignal) {
+async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
   const ended = new EventEmitter<{ answer: [Error | undefined] }>();
   const server = createServer((request, response) => {
     answerScrape(request, response, async (_, gone) => ({
       status: 200,
       headers: { 'Content-Type': 'text/plain' },
-      ...(cutOff && { cutOff }),
+      ...(outdated && { outdated }),
       body: sliced(chunks, { signal: gone }),
     })).then(
       () => ended.emit('answer', undefined),
@@ -110,14 +110,14 @@ test('other work of the process runs while a large answer is encoded', async () 
 });
 
 test('a scraper whose answer must not go on is cut off, though it reads nothing', async () => {
-  const cutOff = new AbortController();
+  const outdated = new AbortController();
   const { port, ended } = await serve(
     (function* () {
       for (;;) yield Buffer.alloc(64 * 1024);
     })(),
-    cutOff.signal,
+    outdated.signal,
   );
   await rawScrape(port);
-  cutOff.abort();
+  outdated.abort();
   expect(await ended).toEqual([undefined]);
 });

@@ -1,7 +1,6 @@
 // Answers through Node's own servers: as fast as the scraper reads, without holding up the event loop.
-import { once } from 'node:events';
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import { Http2ServerResponse } from 'node:http2';
+import { constants, Http2ServerResponse } from 'node:http2';
 import type { ScrapeAnswer, ScrapeRequest } from './scrape-answer.ts';
 
 /**
@@ -23,7 +22,7 @@ export async function answerScrape(
   const gone = new AbortController();
   const giveUp = () => {
     gone.abort();
-    response.destroy();
+    cutOff(response);
   };
   response.once('close', () => gone.abort());
   // Writing to a connection that has just closed emits an error, which nobody needs and which would be thrown.
@@ -32,46 +31,57 @@ export async function answerScrape(
   // Whoever had the request before may have taken so long that nobody tells any more.
   if (response.destroyed) giveUp();
 
-  const { status, headers, body, cutOff, error } = await answer(scrapeRequest(request), gone.signal);
-  cutOff?.addEventListener('abort', giveUp, { once: true, signal: gone.signal });
+  const { status, headers, body, outdated, error } = await answer(scrapeRequest(request), gone.signal);
+  outdated?.addEventListener('abort', giveUp, { once: true, signal: gone.signal });
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   try {
     if (typeof body === 'string') response.end(body);
     else {
-      for await (const chunk of body) await sent(response, chunk, gone.signal);
+      const send = senderOf(response, gone.signal);
+      for await (const chunk of body) await send(chunk);
       response.end();
     }
   } catch (reason) {
     if (gone.signal.aborted) return;
-    // What was sent looks like a whole answer unless the connection breaks.
-    response.destroy();
+    cutOff(response);
     throw reason;
   }
   if (error !== undefined) throw error;
 }
 
-/** Resolves when the connection has taken the chunk, whose memory may be used again from then on; rejects when it has gone. */
-function sent(response: ServerResponse, chunk: Uint8Array, gone: AbortSignal): Promise<unknown> | undefined {
-  if (!WRITES.has(response.write)) {
-    // A middleware's own, which may keep the chunk and forget the callback.
-    return response.write(Buffer.from(chunk)) ? undefined : once(response, 'drain', { signal: gone });
-  }
-  return new Promise<void>((resolve, reject) => {
-    const onGone = () => reject(gone.reason);
-    if (gone.aborted) return onGone();
-    gone.addEventListener('abort', onGone, { once: true });
-    response.write(chunk, (error) => {
-      // A failure is told to the response too, which ends the wait.
-      if (error) return;
-      gone.removeEventListener('abort', onGone);
-      resolve();
-    });
-  });
+/** What was sent looks like a whole answer unless the connection breaks, or in HTTP/2 the stream. */
+function cutOff(response: ServerResponse | Http2ServerResponse): void {
+  if (response instanceof Http2ServerResponse) response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR);
+  response.destroy();
 }
 
 /** Those of Node itself. */
 const WRITES = new Set<unknown>([ServerResponse.prototype.write, Http2ServerResponse.prototype.write]);
+
+/**
+ * What it gives resolves when the connection has taken the chunk, whose memory may be used again from then on, and
+ * rejects when the scraper has gone.
+ */
+function senderOf(response: ServerResponse, gone: AbortSignal): (chunk: Uint8Array) => Promise<void> {
+  let taken: (() => void) | undefined;
+  let failed: ((reason: unknown) => void) | undefined;
+  const wake = () => taken?.();
+  gone.addEventListener('abort', () => failed?.(gone.reason), { once: true });
+  // A middleware's own may keep the chunk and forget the callback.
+  const isForeign = !WRITES.has(response.write);
+  // A single listener, since a middleware may lose those that it is asked to remove.
+  if (isForeign) response.on('drain', wake);
+  return (chunk) =>
+    new Promise((resolve, reject) => {
+      if (gone.aborted) return reject(gone.reason);
+      [taken, failed] = [resolve, reject];
+      if (isForeign) {
+        if (response.write(Buffer.from(chunk))) wake();
+        // A failure is told to the response too, which ends the wait.
+      } else response.write(chunk, (error) => error || wake());
+    });
+}
 
 function scrapeRequest({ method = '', url = '', headers }: IncomingMessage): ScrapeRequest {
   return {
