@@ -21,7 +21,7 @@ import {
   VARINT,
 } from './protobuf-writer.ts';
 
-/** Writes point `i` with its labels; returns why it cannot be told, having written anything or nothing. */
+/** Writes the labels and then point `i`; returns why it cannot be told, having written anything or nothing. */
 export type PointWriter = (out: ProtobufWriter, labels: string, i: number) => string | undefined;
 
 const GAUGE = tag(2, BYTES);
@@ -45,6 +45,8 @@ const COUNTER_START = tag(3, BYTES);
 
 /** More than all fields of a point that have a fixed number. */
 const FIXED_SIZE = 128;
+/** What the length of a histogram with ten buckets or more takes. */
+const CLASSIC_LENGTH_SIZE = 2;
 /** Tag, length, count, tag and bound. */
 const BUCKET_SIZE = 2 + 2 * MAX_VARINT64_SIZE + 9;
 
@@ -91,7 +93,7 @@ function classicWriter(metric: HistogramColumns, naming: LabelNaming): PointWrit
   return (out, labels, i) => {
     begin(out, labels);
     out.reserve(FIXED_SIZE + width * BUCKET_SIZE);
-    const start = out.open(HISTOGRAM);
+    const start = out.open(HISTOGRAM, CLASSIC_LENGTH_SIZE);
     out.byte(SAMPLE_COUNT);
     out.varint(nearestCount(counts[i]!));
     // One that was not recorded is no number: left out, it would be read as zero.
@@ -110,7 +112,7 @@ function classicWriter(metric: HistogramColumns, naming: LabelNaming): PointWrit
       out.close(bucket);
     }
     writeTime(out, HISTOGRAM_START, startTimes[i]!);
-    out.close(start);
+    out.close(start, CLASSIC_LENGTH_SIZE);
     return undefined;
   };
 }
@@ -176,14 +178,24 @@ function writeExemplar(
 
 const NANOS = 1_000_000_000n;
 
+/** The time of the latest call: most series began together, and dividing it takes longer than a bucket. */
+let known = 0n;
+let knownSeconds = 0;
+let knownNanos = 0;
+
 /** A time that is not known is left out. */
 function writeTime(out: ProtobufWriter, fieldTag: number, nanoseconds: bigint): void {
   if (nanoseconds === 0n) return;
+  if (nanoseconds !== known) {
+    known = nanoseconds;
+    knownSeconds = Number(nanoseconds / NANOS);
+    knownNanos = Number(nanoseconds % NANOS);
+  }
   const start = out.open(fieldTag);
   out.reserve(2 + 2 * MAX_VARINT64_SIZE);
   out.byte(tag(1, VARINT));
-  out.varint(Number(nanoseconds / NANOS));
+  out.varint(knownSeconds);
   out.byte(tag(2, VARINT));
-  out.varint(Number(nanoseconds % NANOS));
+  out.varint(knownNanos);
   out.close(start);
 }

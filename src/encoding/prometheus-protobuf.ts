@@ -23,9 +23,12 @@ const UNIT = tag(5, BYTES);
 
 const TYPES = { counter: 0, gauge: 1, histogram: 4 } satisfies Record<FamilyType, number>;
 
-/** A chunk is given away when it has so many bytes. */
+/** A chunk is given away when it has so many bytes; the series that brings it there may take some more. */
 const CHUNK_SIZE = 64 * 1024;
+const MEMORY = CHUNK_SIZE + 4 * 1024;
 const FAMILY_HEADER_SIZE = 32;
+/** What the length of nearly every series takes. */
+const LENGTH_SIZE = 2;
 
 /** A label as the bytes of a field of a `Metric`. */
 export const protobufLabels = labelStyles({
@@ -53,7 +56,7 @@ export function* encodePrometheusProtobuf(
   options: PrometheusEncodingOptions = {},
 ): Generator<Uint8Array> {
   const plan = planOf(batch, options);
-  const out = new ProtobufWriter(CHUNK_SIZE);
+  const out = new ProtobufWriter(MEMORY);
   writeTarget(out, plan);
   for (const family of nativeFamilies(batch, plan)) yield* writeFamily(out, family, plan);
   if (out.at > 0) yield taken(out);
@@ -83,10 +86,11 @@ function writeTarget(out: ProtobufWriter, { target, naming, escaping }: Plan): v
 
 function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: Plan): Generator<Uint8Array> {
   const members = family.members.map(
-    ({ metric, scope }): { metric: MetricColumns; labels: SeriesLabels } => ({
-      metric,
-      labels: protobufLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
-    }),
+    ({ metric, scope }): { metric: MetricColumns; labels: SeriesLabels; shared: Buffer } => {
+      const added = plan.addedLabels(scope);
+      const labels = protobufLabels(plan.naming).seriesLabels(added, family.type === 'histogram');
+      return { metric, labels, shared: Buffer.from(labels.shared, 'latin1') };
+    },
   );
   const description = new ProtobufWriter(FAMILY_HEADER_SIZE);
   writeDescription(description, family);
@@ -105,13 +109,17 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
       for (; first === undefined; first = checks[m]!(i)) yield NOTHING;
       if (!first) plan.onProblem(duplicateIn(family.name));
       point.at = 0;
-      const why = first ? writers[m]!(point, labels.blockOf(metric.attributes[i]!), i) : 'a duplicate';
+      // Of the labels the size is known.
+      const why = first ? writers[m]!(point, '', i) : 'a duplicate';
       if (why !== undefined) {
         leftOut[m]!.add(i);
         if (first) plan.onProblem(cannotBeNative(family.name, why));
         continue;
       }
-      size += fieldSize(point.at);
+      const set = metric.attributes[i]!;
+      const own = labels.ownBlock(set);
+      const labelsSize = own === undefined ? labels.blockOf(set).length : labels.shared.length + own.length;
+      size += fieldSize(labelsSize + point.at);
       isEmpty = false;
     }
   }
@@ -120,14 +128,17 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
   out.reserve(description.at + FAMILY_HEADER_SIZE);
   out.varint(size);
   out.raw(description.bytes.subarray(0, description.at));
-  for (const [m, { metric, labels }] of members.entries()) {
+  for (const [m, { metric, labels, shared }] of members.entries()) {
     const hidden = leftOut[m]!;
     for (let i = 0; i < metric.length; i++) {
       if (hidden.size > 0 && hidden.has(i)) continue;
-      point.at = 0;
-      writers[m]!(point, labels.blockOf(metric.attributes[i]!), i);
-      if (out.at + point.at + FAMILY_HEADER_SIZE > CHUNK_SIZE && out.at > 0) yield taken(out);
-      writeMessage(out, point);
+      if (out.at >= CHUNK_SIZE) yield taken(out);
+      const start = out.open(METRIC, LENGTH_SIZE);
+      const set = metric.attributes[i]!;
+      const own = labels.ownBlock(set);
+      if (own !== undefined) out.append(shared);
+      writers[m]!(out, own ?? labels.blockOf(set), i);
+      out.close(start, LENGTH_SIZE);
     }
   }
 }
