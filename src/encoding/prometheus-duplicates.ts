@@ -70,7 +70,7 @@ function amongLookalikes(sets: readonly AttributeSet[], labels: SeriesLabels): F
 }
 
 /** One large `Set` of strings would stop everything for milliseconds each time that it grows. */
-class BlockSet {
+export class BlockSet {
   readonly #parts: (Set<string> | undefined)[] = [];
 
   /** Whether it was not there yet. */
@@ -79,6 +79,14 @@ class BlockSet {
     // One look-up instead of two.
     const before = part.size;
     return part.add(block).size > before;
+  }
+
+  has(block: string): boolean {
+    return this.#parts[partOf(block)]?.has(block) ?? false;
+  }
+
+  delete(block: string): void {
+    this.#parts[partOf(block)]?.delete(block);
   }
 }
 

@@ -54,20 +54,21 @@ export function valuesIn(block: string): LabelValues {
 }
 
 export function parsed(block: string): Label[] {
-  const labels: Label[] = [];
+  return blockLabels(block).map((label) => {
+    const equals = label.indexOf('="');
+    const text = label.slice(equals + 2, -1);
+    const value = text.includes('\\') ? text.replace(/\\(.)/g, (_, it) => (it === 'n' ? '\n' : it)) : text;
+    return { name: label.slice(0, equals), value };
+  });
+}
+
+/** Each label as it stands in the block. */
+export function blockLabels(block: string): string[] {
+  const labels: string[] = [];
   for (let at = 0; at < block.length; ) {
-    const equals = block.indexOf('="', at);
-    const start = equals + 2;
-    let end = start;
-    let isEscaped = false;
-    for (; block.charCodeAt(end) !== 0x22; end++) {
-      if (block.charCodeAt(end) !== 0x5c) continue;
-      isEscaped = true;
-      end++;
-    }
-    const text = block.slice(start, end);
-    const value = isEscaped ? text.replace(/\\(.)/g, (_, it) => (it === 'n' ? '\n' : it)) : text;
-    labels.push({ name: block.slice(at, equals), value });
+    let end = block.indexOf('="', at) + 2;
+    for (; block.charCodeAt(end) !== 0x22; end++) if (block.charCodeAt(end) === 0x5c) end++;
+    labels.push(block.slice(at, end + 1));
     // The quote and the comma.
     at = end + 2;
   }

@@ -10,6 +10,7 @@ import { attributeShape } from './prometheus-label-shape.ts';
 import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
 import { MIN_SCHEMA } from './prometheus-native-buckets.ts';
 import { duplicateIn, type Plan } from './prometheus-options.ts';
+import { labelsToCompare } from './remote-write-duplicates.ts';
 import {
   byName,
   encodedIn,
@@ -65,7 +66,9 @@ export function* prepareSeries(
       metric,
       labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
     }));
-    const checks = duplicateChecks(members);
+    const checks = duplicateChecks(
+      members.map((member) => ({ ...member, labels: labelsToCompare(member.labels, external) })),
+    );
     for (const [m, { metric, labels }] of members.entries()) {
       const isFirst = checks[m]!;
       let left: Set<number> | undefined;

@@ -3,6 +3,7 @@ import type { AttributeSet } from '../data/attribute-set.ts';
 import { MetricBatch, type MetricColumns, type ScopeColumns } from '../data/metric-batch.ts';
 import type { Resource } from '../data/resource.ts';
 import { selectPoints } from '../data/select-points.ts';
+import { BlockSet } from '../encoding/prometheus-duplicates.ts';
 import { attributeLabels } from '../encoding/prometheus-labels.ts';
 
 type Scope = ScopeColumns['scope'];
@@ -28,8 +29,14 @@ const ROWS_PER_STEP = 4_096;
 
 /** Holds the columns of the last two collections, and compares attribute sets by identity where they are the provider's. */
 export class EndedSeries {
+  readonly #byScope: boolean;
   #before: Collection | undefined;
   #latest: Collection | undefined;
+
+  /** @param byScope whether series of different scopes are different ones, because their labels tell the scope */
+  constructor(byScope: boolean) {
+    this.#byScope = byScope;
+  }
 
   /**
    * Takes note of a batch. What a collection ended is known once the next one begins, because it may come in several batches.
@@ -48,7 +55,7 @@ export class EndedSeries {
     }
     for (const { scope, metrics } of batch.scopeMetrics) {
       for (const metric of metrics) {
-        const key = keyOf(scope, metric);
+        const key = keyOf(this.#byScope ? scope : undefined, metric);
         const pieces = this.#latest!.pieces.get(key);
         if (pieces === undefined) this.#latest!.pieces.set(key, [{ scope, metric }]);
         else pieces.push({ scope, metric });
@@ -67,7 +74,11 @@ export class EndedSeries {
       const present = latest.pieces.get(key) ?? [];
       for (const [p, { scope, metric }] of pieces.entries()) {
         const rows = yield* absentRows(metric.attributes, p, present);
-        if (rows.length > 0) scopes.push({ scope, metrics: [selectPoints(metric, Uint32Array.from(rows))] });
+        for (let from = 0; from < rows.length; from += ROWS_PER_STEP) {
+          yield;
+          const some = Uint32Array.from(rows.slice(from, from + ROWS_PER_STEP));
+          scopes.push({ scope, metrics: [selectPoints(metric, some)] });
+        }
       }
     }
     return scopes.length === 0
@@ -98,22 +109,33 @@ function* absentRows(
     if (sets[i] !== beside[i]) moved.push(i);
   }
   if (moved.length === 0) return moved;
-  const known = new Set<AttributeSet>();
-  for (const { metric } of present) {
-    for (const set of metric.attributes) {
-      if (known.size % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
-      known.add(set);
-    }
-  }
-  const absent = moved.filter((row) => !known.has(sets[row]!));
-  if (absent.length === 0) return absent;
-  // Another SDK makes new sets each time, and a series may have come back: the labels decide.
-  const labels = new Set<string>();
-  for (const set of known) {
-    if (labels.size % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
+  // Not in a `Set`, which stops everything for milliseconds each time that it grows.
+  const byId: AttributeSet[] = [];
+  yield* forEachSet(present, (set) => {
+    if (set.id >= 0) byId[set.id] = set;
+  });
+  const absent: number[] = [];
+  const labels = new BlockSet();
+  for (const [i, row] of moved.entries()) {
+    if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
+    const set = sets[row]!;
+    if (set.id >= 0 && byId[set.id] === set) continue;
+    absent.push(row);
     labels.add(attributeLabels(set));
   }
-  return absent.filter((row) => !labels.has(attributeLabels(sets[row]!)));
+  if (absent.length === 0) return absent;
+  // Another SDK makes new sets each time, and a series may have come back: the labels decide.
+  yield* forEachSet(present, (set) => labels.delete(attributeLabels(set)));
+  return absent.filter((row) => labels.has(attributeLabels(sets[row]!)));
+}
+
+function* forEachSet(pieces: readonly Piece[], visit: (set: AttributeSet) => void): Generator<void, void> {
+  for (const { metric } of pieces) {
+    for (const [i, set] of metric.attributes.entries()) {
+      if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
+      visit(set);
+    }
+  }
 }
 
 function timeOf({ scopeMetrics }: MetricBatch): bigint | undefined {
@@ -122,13 +144,9 @@ function timeOf({ scopeMetrics }: MetricBatch): bigint | undefined {
   return undefined;
 }
 
-function keyOf(scope: Scope, { descriptor, dataPointType }: MetricColumns): string {
-  const { name, version, schemaUrl, attributes } = scope;
+function keyOf(scope: Scope | undefined, { descriptor, dataPointType }: MetricColumns): string {
   return JSON.stringify([
-    name,
-    version,
-    schemaUrl,
-    attributes,
+    scope && [scope.name, scope.version, scope.schemaUrl, scope.attributes],
     descriptor.name,
     descriptor.unit,
     dataPointType,

@@ -3,9 +3,11 @@ import { ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
 import { type EncodedWrite, encodeRemoteWrite, type RemoteWriteBatch } from '../encoding/remote-write.ts';
+import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { RetryPolicy } from '../net/backoff.ts';
 import { inSlices } from '../net/time-slice.ts';
 import { type Deliver, otlpDelivery } from './otlp-delivery.ts';
+import { type Cuts, cutsOfExport, isolating } from './remote-write-isolation.ts';
 import type { Negotiation, SendWrite, WriteRequest } from './remote-write-transport.ts';
 
 export interface RemoteWriteDeliveryOptions {
@@ -32,65 +34,82 @@ const MIN_POINTS_PER_PART = 256;
  */
 export function remoteWriteDelivery(options: RemoteWriteDeliveryOptions) {
   const { name, negotiation, senders, maxSamples, maxRequestBytes, timeoutMillis, retry, closing } = options;
-  const parts = new WeakMap<MetricBatch, { prepared: RemoteWriteBatch; from: number }>();
-  const requests = new WeakMap<Uint8Array, WriteRequest>();
+  const parts = new WeakMap<MetricBatch, { prepared: RemoteWriteBatch; from: number; cuts: Cuts }>();
+  const requests = new WeakMap<Uint8Array, { request: WriteRequest; cuts: Cuts }>();
 
-  const deliveries = senders.map(
-    (send): Deliver =>
-      otlpDelivery({
-        transport: {
-          name,
+  const deliveries = senders.map((sender): Deliver => {
+    const send = isolating(sender);
+    return otlpDelivery({
+      transport: {
+        name,
+        send: async (body, { signal }) => {
+          const sent = requests.get(body);
           // Without a request there was nothing to encode.
-          send: async (body, { signal }) => {
-            const request = requests.get(body);
-            return request && send(request, signal);
-          },
-          shutdown: async () => {},
+          return sent && send(sent.request, sent.cuts, signal);
         },
-        *encode(part, range) {
-          const { prepared, from: offset } = parts.get(part)!;
-          const from = range.from + offset;
-          const { version } = negotiation;
-          const { maxBytes, memory } = range;
-          const whole = { from, to: range.to + offset, maxBytes, maxSamples, memory };
-          const encoded: EncodedWrite = yield* encodeRemoteWrite(prepared, { ...whole, version });
-          const { next } = encoded;
-          if (encoded.body.length > 0) {
-            requests.set(encoded.body, {
-              ...encoded,
-              version,
-              points: next - from,
-              encodedIn: (other) => {
-                // All that was in the request, whatever size it has now.
-                const same = { from, to: next, maxBytes: Infinity, maxSamples: Infinity, version: other };
-                return inSlices(encodeRemoteWrite(prepared, same));
-              },
-            });
-          }
-          return { ...encoded, next: next - offset };
-        },
-        maxRequestBytes,
-        timeoutMillis,
-        retry,
-        closing,
-      }),
-  );
-
+        shutdown: async () => {},
+      },
+      *encode(part, range) {
+        const { prepared, from: offset, cuts } = parts.get(part)!;
+        const { maxBytes, memory } = range;
+        const { version } = negotiation;
+        const from = range.from + offset;
+        const whole = { from, to: range.to + offset, maxBytes, maxSamples, memory, version };
+        const encoded = yield* encodeRemoteWrite(prepared, whole);
+        if (encoded.body.length > 0)
+          requests.set(encoded.body, { request: writeRequest(prepared, from, version, encoded), cuts });
+        return { ...encoded, next: encoded.next - offset };
+      },
+      maxRequestBytes,
+      timeoutMillis,
+      retry,
+      closing,
+    });
+  });
   return async (
     batch: MetricBatch,
     prepared: RemoteWriteBatch,
     signal?: AbortSignal,
   ): Promise<ExportError | undefined> => {
     const { pointCount } = batch;
+    const cuts = cutsOfExport();
     const count = Math.max(1, Math.min(deliveries.length, Math.floor(pointCount / MIN_POINTS_PER_PART)));
     const slices = Array.from({ length: count }, (_, i) => {
       const from = Math.floor((i * pointCount) / count);
       const slice = sliceBatch(batch, from, Math.floor(((i + 1) * pointCount) / count));
-      parts.set(slice, { prepared, from });
+      parts.set(slice, { prepared, from, cuts });
       return slice;
     });
     const results = await Promise.allSettled(slices.map((slice, i) => deliveries[i]!(slice, signal)));
     return together(name, batch, slices, results);
+  };
+}
+
+function writeRequest(
+  prepared: RemoteWriteBatch,
+  from: number,
+  version: RemoteWriteVersion,
+  encoded: EncodedWrite,
+): WriteRequest {
+  const to = encoded.next;
+  // All of them, whatever size they have now.
+  const anew = (first: number, end: number, other: RemoteWriteVersion) =>
+    inSlices(
+      encodeRemoteWrite(prepared, {
+        from: first,
+        to: end,
+        maxBytes: Infinity,
+        maxSamples: Infinity,
+        version: other,
+      }),
+    );
+  return {
+    ...encoded,
+    version,
+    from,
+    to,
+    encodedIn: (other) => anew(from, to, other),
+    piece: async (first, end) => writeRequest(prepared, first, version, await anew(first, end, version)),
   };
 }
 

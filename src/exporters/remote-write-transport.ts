@@ -39,14 +39,27 @@ export interface RemoteWriteTransportOptions {
   readonly sign: RequestSigner | undefined;
 }
 
-/** A request, and how to make it in another version. */
+/** Points of a batch as a request, and how to make it anew. */
 export interface WriteRequest extends EncodedWrite {
   readonly version: RemoteWriteVersion;
-  readonly points: number;
+  /** Its points: from the first to before the second. */
+  readonly from: number;
+  readonly to: number;
+  /** The same points. */
   encodedIn(version: RemoteWriteVersion): Promise<EncodedWrite>;
+  /** Some of them. */
+  piece(from: number, to: number): Promise<WriteRequest>;
 }
 
-export type SendWrite = (request: WriteRequest, signal: AbortSignal) => Promise<PartialSuccess | undefined>;
+/** What became of a request that was answered, and neither failed nor was refused for something that is not in it. */
+export interface WriteAnswer {
+  /** What the receiver left out, if anything. */
+  readonly partial?: PartialSuccess | undefined;
+  /** Nothing was written, because of something that is in the request. */
+  readonly badRequest?: ExportError;
+}
+
+export type SendWrite = (request: WriteRequest, signal: AbortSignal) => Promise<WriteAnswer>;
 
 /** Sends a request once; a second time where the receiver turns out not to know version 2.0. */
 export function remoteWriteTransport(options: RemoteWriteTransportOptions): SendWrite {
@@ -108,15 +121,18 @@ export function remoteWriteTransport(options: RemoteWriteTransportOptions): Send
       response = await post(encoded.body, version, signal);
     }
     const written = writtenIn(response);
+    const points = request.to - request.from;
     if (isSuccess(response)) {
-      return written && missingIn(name, encoded.counts, written, request.points, 'it gives no reason');
+      return {
+        partial: written && missingIn(name, encoded.counts, written, points, 'it gives no reason'),
+      };
     }
     const error = answerError(name, response);
+    if (response.status !== 400) throw error;
+    if (written === undefined) return { badRequest: error };
     // Version 2.0 keeps what is good of a request.
-    const isPart =
-      response.status === 400 && written !== undefined && written.samples + written.histograms > 0;
-    if (isPart) return missingIn(name, encoded.counts, written, request.points, reasonIn(response));
-    throw error;
+    if (written.samples + written.histograms === 0) throw error;
+    return { partial: missingIn(name, encoded.counts, written, points, reasonIn(response)) };
   };
 }
 

@@ -1,11 +1,15 @@
+import { type Attributes, ValueType } from '@opentelemetry/api';
 import { uncompressSync } from 'snappy';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { exporterContract } from '../../test/conformance/exporter-kit.ts';
 import { captureLogs } from '../../test/support/collected.ts';
 import { decodeWrite, seriesName, type WrittenSeries } from '../../test/support/remote-write.ts';
+import { AttributeSet } from '../data/attribute-set.ts';
+import { MetricBatch, sumColumns } from '../data/metric-batch.ts';
 import { temporalityPreference } from '../data/temporality-preference.ts';
 import { everyKind } from '../encoding/fixtures/every-kind.ts';
 import {
+  AggregationTemporality,
   AggregationType,
   MeterProvider,
   PeriodicExportingMetricReader,
@@ -127,7 +131,8 @@ describe('remoteWrite', () => {
       ['+Inf', 100],
     ]);
     const gauges = request!.series.filter(({ labels }) => labels.__name__ === 'temperature_celsius');
-    expect(gauges.map(numberOf)).toEqual([21.5, Number.NaN, Number.NEGATIVE_INFINITY, -0]);
+    // The other three have the same labels.
+    expect(gauges.map(numberOf)).toEqual([21.5]);
     const described = { type: 1, help: 'Requests served', unit: '' };
     if (version === '2.0') expect(requestsTotal!.metadata).toEqual(described);
     else expect(request!.metadata.http_server_requests_total).toEqual(described);
@@ -263,6 +268,120 @@ describe('remoteWrite', () => {
     });
   });
 
+  describe('one bad sample of a request', () => {
+    /** As version 1.0 of Prometheus: nothing of a request is written that has such a series. */
+    const refusing =
+      (...bad: string[]) =>
+      (request: StubRequest): HttpBehaviour =>
+        written(request).series.some(({ labels }) => bad.includes(labels.series ?? ''))
+          ? { status: 400, body: 'out of order sample' }
+          : { status: 204 };
+    const seriesIn = (requests: StubRequest[]) =>
+      samplesIn(requests).flatMap(({ labels }) => labels.series ?? []);
+    const isTaken = (request: StubRequest, ...bad: string[]) =>
+      !written(request).series.some(({ labels }) => bad.includes(labels.series ?? ''));
+    const others = (count: number, ...bad: string[]) =>
+      Array.from({ length: count }, (_, i) => `${i}`).filter((name) => !bad.includes(name));
+    const inOrder = (names: string[]) => names.toSorted((a, b) => Number(a) - Number(b));
+
+    test.each([[['0']], [['77', '78']], [['199']]])('costs only itself: %o', async (bad) => {
+      const { url, requests } = await serveHttp({ answer: refusing(...bad) });
+      const error = await exported(made({ url }), counterBatch(1, 200));
+      expect(error).toMatchObject({ code: 'REJECTED', rejectedDataPoints: bad.length });
+      expect(error!.message).toContain('out of order sample');
+      expect(inOrder(seriesIn(requests.filter((it) => isTaken(it, ...bad))))).toEqual(others(200, ...bad));
+    });
+
+    test('is looked for within bounds: what cannot be told apart is refused with it', async () => {
+      const { url, requests } = await serveHttp({ answer: () => ({ status: 400, body: 'too old' }) });
+      const error = await exported(made({ url, maxSamplesPerRequest: 200 }), counterBatch(1, 1_000));
+      expect(error).toMatchObject({ code: 'REJECTED', retryable: false });
+      expect(error!.rejectedDataPoints ?? 1_000).toBe(1_000);
+      // Each cut makes two requests of one.
+      expect(requests.length).toBeLessThanOrEqual(6 + 2 * 64);
+    });
+
+    test('is looked for on from where a passing failure stopped it', async () => {
+      let count = 0;
+      const { url, requests } = await serveHttp({
+        answer: (request) => (++count === 3 ? { status: 503 } : refusing('150')(request)),
+      });
+      const error = await exported(made({ url }), counterBatch(1, 200));
+      expect(error).toMatchObject({ code: 'REJECTED', rejectedDataPoints: 1 });
+      const taken = requests.filter((it, i) => i !== 2 && isTaken(it, '150'));
+      expect(inOrder(seriesIn(taken))).toEqual(others(200, '150'));
+    });
+
+    test('is not looked for where the receiver says what it wrote', async () => {
+      const headers = { 'X-Prometheus-Remote-Write-Samples-Written': 0 };
+      const { url, requests } = await receiver([{ status: 400, headers }]);
+      expect(await exported(made({ url, version: '2.0' }), counterBatch(1, 200))).toMatchObject({
+        code: 'REJECTED',
+      });
+      expect(requests).toHaveLength(1);
+    });
+  });
+
+  describe('series with the same labels', () => {
+    function batch(resource: Attributes, ...sets: Attributes[]): MetricBatch {
+      const length = sets.length;
+      const counter = sumColumns(
+        {
+          descriptor: { name: 'c', description: '', unit: '', valueType: ValueType.INT },
+          aggregationTemporality: AggregationTemporality.CUMULATIVE,
+          length,
+          attributes: sets.map((set, id) => Object.assign(AttributeSet.from(set), { id })),
+          startTimes: new BigUint64Array(length).fill(1n),
+          endTimes: new BigUint64Array(length).fill(1_700_000_000_000_000_000n),
+          values: Float64Array.from(sets, (_, i) => i),
+        },
+        true,
+      );
+      return new MetricBatch(resourceFromAttributes(resource), [
+        { scope: { name: 's' }, metrics: [counter] },
+      ]);
+    }
+
+    test.each<[string, Attributes, Partial<RemoteWriteOptions>, Attributes[]]>([
+      [
+        'by renaming',
+        { 'service.name': 'orders' },
+        {},
+        [{ a: 1 }, { exported_job: 'x' }, { job: 'x' }, { job: 'y' }],
+      ],
+      ['by sanitising', {}, {}, [{ a: 1 }, { 'k.b': 'x' }, { 'k/b': 'x' }, { 'k.b': 'y' }]],
+      [
+        'by a label that is added',
+        {},
+        { externalLabels: { cluster: 'eu "1"' } },
+        [{ a: 1 }, { b: 2 }, { b: 2, cluster: 'eu "1"' }, { b: 2, cluster: 'us' }],
+      ],
+      [
+        'by a label that is added, the other way round',
+        {},
+        { externalLabels: { cluster: 'eu' } },
+        [{ a: 1 }, { b: 2, cluster: 'eu' }, { b: 2 }, { b: 2, cluster: 'us' }],
+      ],
+    ])('%s are written once, the first of them, with a message', async (_, resource, options, sets) => {
+      const { url, requests } = await receiver();
+      expect(await exported(made({ url, targetInfo: false, ...options }), batch(resource, ...sets))).toBe(
+        undefined,
+      );
+      const all = samplesIn(requests);
+      expect(all.map(numberOf)).toEqual([0, 1, 3]);
+      expect(new Set(all.map(seriesName)).size).toBe(3);
+      expect(logs.join()).toContain('series of c_total are left out');
+    });
+
+    test('of a batch that says the same twice, from whatever SDK', async () => {
+      const { url, requests } = await receiver();
+      const twice = batch({}, { a: 1 }, { a: 2 }, { a: 1 });
+      for (const set of twice.scopeMetrics[0]!.metrics[0]!.attributes) set.id = -1;
+      expect(await exported(made({ url }), twice)).toBeUndefined();
+      expect(samplesIn(requests).map(numberOf)).toEqual([0, 1]);
+    });
+  });
+
   test('each request is signed as it is sent, each attempt anew', async () => {
     const { url, requests } = await receiver([{ status: 503 }]);
     const bodies: Uint8Array[] = [];
@@ -327,6 +446,7 @@ describe('remoteWrite', () => {
         exporter,
         selfMetrics: false,
         exportIntervalMillis: Infinity,
+        cardinalityLimits: { default: 20_000 },
       });
       const provider = new MeterProvider({ readers: [reader], resource: resourceFromAttributes({}) });
       onTestFinished(() => provider.shutdown().catch(() => {}));
@@ -390,6 +510,44 @@ describe('remoteWrite', () => {
       provider.getMeter('m').createCounter('c').add(1);
       await provider.shutdown();
       expect(history(requests, 'c_total{}').map(([value]) => value)).toEqual([1]);
+    });
+
+    test('not where a series of another scope goes on under the same labels', async () => {
+      const { url, requests } = await receiver();
+      const provider = service(url);
+      const there = new Set(['one', 'two']);
+      for (const scope of there) {
+        const gauge = provider.getMeter(scope).createObservableGauge('g');
+        gauge.addCallback((result) => {
+          if (there.has(scope)) result.observe(1, { name: 'a' });
+          result.observe(1, { name: `only-${scope}` });
+        });
+      }
+      await provider.forceFlush();
+      there.delete('two');
+      await provider.forceFlush();
+      await provider.forceFlush();
+      expect(history(requests, 'g{name="a"}').map(([value]) => value)).toEqual([1, 1, 1]);
+    });
+
+    test('thousands at once, among others that stay and some that change places', async () => {
+      const { url, requests } = await receiver();
+      const provider = service(url);
+      let names = Array.from({ length: 10_000 }, (_, i) => `${i}`);
+      const gauge = provider.getMeter('m').createObservableGauge('g');
+      gauge.addCallback((result) => {
+        for (const name of names) result.observe(1, { name });
+      });
+      await provider.forceFlush();
+      const left = names.filter((_, i) => i % 4 === 0).reverse();
+      names = left;
+      await provider.forceFlush();
+      await provider.forceFlush();
+      const stale = samplesIn(requests).filter((series) => numberOf(series) === 'stale');
+      const ended = new Set(stale.map(({ labels }) => labels.name));
+      expect(stale).toHaveLength(7_500);
+      expect(ended.size).toBe(7_500);
+      expect(left.some((name) => ended.has(name))).toBe(false);
     });
 
     test('pieces of one collection end nothing', async () => {

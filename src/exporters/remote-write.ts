@@ -58,7 +58,7 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
     closing: closing.signal,
   });
   const times = new SampleTimes();
-  const series = new EndedSeries();
+  const series = new EndedSeries(scopeLabels !== false);
   /** Samples of one series must not overtake each other, so batches do not either. */
   const order = {};
   let lastResource: MetricBatch['resource'] | undefined;
