@@ -1,20 +1,24 @@
 import { types } from 'node:util';
+import type { Attributes } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AttributeSet } from '../data/attribute-set.ts';
 import { MetricBatch, type MetricColumns, sumColumns } from '../data/metric-batch.ts';
 import { resourceFromAttributes } from '../data/resource.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
-import { encodeBatchRecord, RECORD_VERSION } from './batch-record.ts';
-import { decodeBatchRecord, RecordError } from './batch-record-decoder.ts';
+import { encodeBatchRecord } from './batch-record.ts';
+import { decodeBatchRecord } from './batch-record-decoder.ts';
+import { RecordError } from './batch-record-error.ts';
+import { RECORD_VERSION } from './batch-record-format.ts';
+import { KnownSets } from './batch-record-known-sets.ts';
 import { everyKind } from './fixtures/every-kind.ts';
 import { batchOf, counter, histogram } from './fixtures/metrics.ts';
 import { randomBatch } from './fixtures/random-batch.ts';
 
 const encoded = (batch: MetricBatch) => Buffer.concat([...encodeBatchRecord(batch)]);
 
-function decoded(bytes: Uint8Array): MetricBatch {
-  const steps = decodeBatchRecord(bytes);
+function decoded(bytes: Uint8Array, known?: KnownSets): MetricBatch {
+  const steps = decodeBatchRecord(bytes, known);
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
@@ -160,6 +164,88 @@ describe('a batch as a record', () => {
     const chunks = [...encodeBatchRecord(batch)];
     expect(Math.max(...chunks.map(({ length }) => length))).toBeLessThanOrEqual(64 * 1024);
     expect([...decodeBatchRecord(Buffer.concat(chunks))].length).toBeGreaterThan(20);
+  });
+});
+
+describe('records one after the other', () => {
+  const setsOf = (batch: MetricBatch) =>
+    batch.scopeMetrics.flatMap(({ metrics }) => metrics.flatMap(({ attributes }) => attributes));
+  const series = (...attributes: Attributes[]) =>
+    batchOf([
+      [
+        { name: 's' },
+        [
+          counter(
+            'c',
+            attributes.map((one) => [one, 1] as const),
+          ),
+        ],
+      ],
+    ]);
+
+  test('the same series have the same sets, wherever in a record they come', () => {
+    const known = new KnownSets();
+    const all = [{ a: 'x', n: 1.5 }, { a: 'y', n: 2 }, { b: true }, { a: 'x', b: 'ü' }];
+    const first = setsOf(decoded(encoded(series(...all)), known));
+    const second = setsOf(decoded(encoded(series({ z: 'new' }, ...all.toReversed())), known));
+    expect(second.length).toBe(5);
+    second
+      .slice(1)
+      .toReversed()
+      .forEach((set, i) => void expect(set).toBe(first[i]));
+  });
+
+  test('any batches come back bit by bit', () => {
+    fc.assert(
+      fc.property(fc.array(randomBatch, { minLength: 2, maxLength: 4 }), (batches) => {
+        const known = new KnownSets();
+        for (const batch of [...batches, ...batches]) {
+          expect(bitsOf(decoded(encoded(batch), known))).toEqual(bitsOf(batch));
+        }
+      }),
+    );
+  });
+
+  test.each([
+    ['texts whose bytes look like those of others', { k: '\u00c3\u00a9' }, { k: 'é' }],
+    ['a number and its text', { k: 1 }, { k: '1' }],
+    ['0 and -0', { k: 0 }, { k: -0 }],
+    ['true and false', { k: true }, { k: false }],
+    ['a value under another key', { k: 'x' }, { l: 'x' }],
+    ['an attribute more', { k: 'x' }, { k: 'x', l: 'x' }],
+    ['texts swapped', { k: 'x', l: 'y' }, { k: 'y', l: 'x' }],
+    [
+      'long texts that differ in the middle',
+      { k: `${'x'.repeat(500)}1${'x'.repeat(500)}` },
+      { k: 'x'.repeat(1_001) },
+    ],
+  ])('%s are told apart', (_, one, other) => {
+    const known = new KnownSets();
+    for (const attributes of [one, other, one]) {
+      const [set] = setsOf(decoded(encoded(series(attributes)), known));
+      expect(set!.attributes).toEqual(attributes);
+    }
+  });
+
+  test('sets with the same hash are told apart', () => {
+    const known = new KnownSets();
+    const one = known.set(7, ['k'], ['x']);
+    expect(known.set(7, ['k'], ['x'])).toBe(one);
+    expect(known.set(7, ['k'], ['y']).values).toEqual(['y']);
+    expect(known.set(7, ['l'], ['y']).keys).toEqual(['l']);
+    known.addText(7, 'x');
+    expect(known.text(7, Buffer.from('x'), 0, 1)).toBe('x');
+    expect(known.text(7, Buffer.from('y'), 0, 1)).toBeUndefined();
+    expect(known.text(7, Buffer.from('xy'), 0, 2)).toBeUndefined();
+  });
+
+  test('series that are over are forgotten once they are many', () => {
+    const known = new KnownSets();
+    const many = (from: number) => series(...Array.from({ length: 900 }, (_, i) => ({ i: `${from + i}` })));
+    const [first] = setsOf(decoded(encoded(many(0)), known));
+    expect(setsOf(decoded(encoded(many(0)), known))[0]).toBe(first);
+    for (let i = 1; i < 5; i++) decoded(encoded(many(i * 1_000)), known);
+    expect(setsOf(decoded(encoded(many(0)), known))[0]).not.toBe(first);
   });
 });
 

@@ -1,19 +1,22 @@
 // A file of a queue without the points that later batches supersede.
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { encodeBatchRecord } from '../../encoding/batch-record.ts';
-import { decodeBatchRecord, RecordError } from '../../encoding/batch-record-decoder.ts';
+import { decodeBatchRecord } from '../../encoding/batch-record-decoder.ts';
+import { RecordError } from '../../encoding/batch-record-error.ts';
+import type { KnownSets } from '../../encoding/batch-record-known-sets.ts';
 import { inSlices } from '../../net/time-slice.ts';
-import type { Segment } from './segment.ts';
+import { type EncodedRecord, encodedRecord } from './encoded-record.ts';
+import { addFrame, newSegment, type Segment } from './segment.ts';
 import { SegmentReader } from './segment-reader.ts';
-import { type EncodedRecord, gathered, SegmentWriter, syncFolder } from './segment-writer.ts';
+import { SegmentWriter, syncFolder } from './segment-writer.ts';
+import { SLICES } from './slices.ts';
 import type { Superseding } from './superseded.ts';
 
 const NOTHING: EncodedRecord = { chunks: [], length: 0, recordCrc: 0 };
 
 /**
- * Puts a smaller file in the place of a segment's. Batches of which nothing is left stay as heads without a record, so that their
- * numbers do not seem lost.
+ * Puts a smaller file in the place of a segment's. Batches of which nothing is left stay as heads without a record, so that they
+ * do not seem lost.
  *
  * @param done the number up to which batches are left out
  * @param out the number up to which they stay whole, since they are being delivered
@@ -24,18 +27,19 @@ export async function compacted(
   done: number,
   out: number,
   superseding: Superseding,
-): Promise<Pick<Segment, 'bytes' | 'batches' | 'points'> | undefined> {
+  known: KnownSets,
+): Promise<Pick<Segment, 'bytes' | 'batches' | 'points' | 'superseded'> | undefined> {
   const path = `${segment.path}.tmp`;
   let writer: SegmentWriter | undefined;
   let reader: SegmentReader | undefined;
-  const left = { bytes: 0, batches: 0, points: 0 };
+  const left = newSegment(dirname(path), segment.first, 0);
   try {
     const opened = await SegmentReader.open(segment.path);
     if ('problem' in opened) return undefined;
     reader = opened;
     writer = await SegmentWriter.create(path);
     for (let frame = await reader.next(segment.bytes); frame; frame = await reader.next(segment.bytes)) {
-      const { sequence, acceptedAt, points, length } = frame;
+      const { sequence, points, length } = frame;
       if (sequence <= done) continue;
       const bytes = length > 0 ? await reader.record(frame) : Buffer.alloc(0);
       // Damage is counted where batches are read to be delivered.
@@ -43,26 +47,25 @@ export async function compacted(
       let record: EncodedRecord = { chunks: [bytes], length, recordCrc: frame.recordCrc };
       let pointsLeft = points;
       if (sequence > out && length > 0) {
-        const rest = await inSlices(superseding.rest(await inSlices(decodeBatchRecord(bytes))));
+        const batch = await inSlices(decodeBatchRecord(bytes, known), SLICES);
+        const rest = await inSlices(superseding.rest(batch), SLICES);
         if (rest.pointCount < points) {
           pointsLeft = rest.pointCount;
-          record = pointsLeft === 0 ? NOTHING : await inSlices(gathered(encodeBatchRecord(rest)));
+          record = pointsLeft === 0 ? NOTHING : await encodedRecord(rest);
         }
       }
-      await writer.write({ sequence, acceptedAt, points: pointsLeft }, record);
-      left.batches++;
-      left.points += pointsLeft;
+      const rest = { ...frame, points: pointsLeft };
+      await writer.write(rest, record);
+      addFrame(left, rest, writer.size);
     }
     if (left.points === segment.points) return undefined;
-    left.bytes = writer.size;
-    // Heads alone deliver nothing.
-    if (left.points === 0 && out < segment.first) return { ...left, batches: 0 };
     await writer.sync();
     await writer.close();
     await rename(path, segment.path);
     await syncFolder(dirname(path));
     writer = undefined;
-    return left;
+    const { bytes, batches, points, superseded } = left;
+    return { bytes, batches, points, superseded };
   } catch (error) {
     if (error instanceof RecordError || (error as NodeJS.ErrnoException).code !== undefined) return undefined;
     throw error;

@@ -7,7 +7,8 @@ import { owedPoints } from '../../data/owed-points.ts';
 import { retrying } from '../../net/backoff.ts';
 import type { WrappedExporter } from '../wrapped-exporter.ts';
 import type { ValidDiskQueueOptions } from './options.ts';
-import type { BatchStore, StoredBatch } from './store.ts';
+import type { BatchStore } from './store.ts';
+import type { StoredBatch } from './stored-batch.ts';
 
 /** Failures that are about the connection and not about the batch: dropping it, and the next, would help nobody. */
 const KEEP: readonly string[] = ['TLS', 'UNAUTHENTICATED'];
@@ -130,14 +131,14 @@ export class Drain {
     const attempt = ++this.#attempts;
     const fate = this.#store.fateOf(stored);
     if (fate !== 'wanted') {
-      if (fate !== 'elsewhere') losses.add(fate, 1, batch.pointCount);
+      if (fate !== 'elsewhere') losses.add(fate, batch.pointCount);
       return undefined;
     }
     try {
       const refusal = await this.#exporter.export(batch, signal);
       const refused = Math.min(refusal?.rejectedDataPoints ?? 0, batch.pointCount);
       this.deliveredPoints += batch.pointCount - refused;
-      losses.add('refusal', 0, refused, refusal?.message);
+      losses.add('refusal', refused, refusal?.message);
       return undefined;
     } catch (cause) {
       const error = ExportError.from(cause);
@@ -151,7 +152,7 @@ export class Drain {
         // Without a number, a failure for good is about all points that it does not owe.
         const refused = error.undelivered === undefined ? taken : (error.rejectedDataPoints ?? 0);
         this.deliveredPoints += Math.max(0, taken - refused);
-        losses.add('refusal', 0, Math.min(refused, taken), error.message);
+        losses.add('refusal', Math.min(refused, taken), error.message);
       }
       if (owed === undefined) return undefined;
       if (owed !== batch) await this.#store.keepRest(stored, owed);

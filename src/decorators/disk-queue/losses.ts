@@ -23,16 +23,14 @@ export class Losses {
     this.#folder = folder;
   }
 
-  /** @param points 0 when nobody knows how many points the batches had */
-  add(reason: LossReason, batches: number, points: number, detail = ''): void {
-    if (batches === 0 && points === 0) return;
+  add(reason: LossReason, points: number, detail = ''): void {
+    if (points <= 0) return;
     this.points[reason] += points;
     this.#untold += points;
-    const what = points > 0 ? `${points} points` : `${batches} batches of unknown size`;
     report(
       'error',
       `disk-queue:${reason}:${this.#folder}`,
-      `queue ${this.#folder}: ${what} ${TEXTS[reason]}${detail && `: ${detail}`}. ` +
+      `queue ${this.#folder}: ${points} points ${TEXTS[reason]}${detail && `: ${detail}`}. ` +
         `${this.points[reason]} in all since the start`,
     );
   }

@@ -10,6 +10,7 @@ import {
   parseSegmentHead,
   SEGMENT_HEAD_BYTES,
 } from './segment-format.ts';
+import { SLICES } from './slices.ts';
 
 export interface Frame extends FrameHead {
   /** Where the record begins. */
@@ -20,12 +21,16 @@ export interface Frame extends FrameHead {
 /** Heads of small frames come from one read. */
 const WINDOW_BYTES = 64 * 1024;
 const CRC_BYTES = 256 * 1024;
+/** What one buffer may keep from record to record; larger ones get buffers of their own. */
+const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 
 export class SegmentReader {
   readonly #handle: FileHandle;
   readonly #salt: Buffer;
   #window: Buffer = Buffer.alloc(0);
   #windowAt = 0;
+  /** One for all records: so much memory for each would be what the garbage collector is busy with. */
+  #record: Buffer = Buffer.alloc(0);
   /** Where the next frame is looked for. */
   at = SEGMENT_HEAD_BYTES;
 
@@ -69,11 +74,11 @@ export class SegmentReader {
     return undefined;
   }
 
-  /** Undefined when it is damaged. */
+  /** Undefined when it is damaged. The bytes are good until the next record is read. */
   async record({ at, length, recordCrc }: Frame): Promise<Buffer | undefined> {
-    const record = await this.#read(at, length);
+    const record = await this.#read(at, this.#recordBuffer(length));
     if (record.length < length) return undefined;
-    return (await inSlices(checksum(record))) === recordCrc ? record : undefined;
+    return (await inSlices(checksum(record), SLICES)) === recordCrc ? record : undefined;
   }
 
   close(): Promise<void> {
@@ -93,17 +98,26 @@ export class SegmentReader {
   async #bytes(at: number, length: number, end: number): Promise<Buffer> {
     const wanted = Math.min(length, end - at);
     if (at < this.#windowAt || at + wanted > this.#windowAt + this.#window.length) {
-      this.#window = await this.#read(at, Math.min(Math.max(wanted, WINDOW_BYTES), end - at));
+      const bytes = Math.min(Math.max(wanted, WINDOW_BYTES), end - at);
+      this.#window = await this.#read(at, Buffer.allocUnsafe(bytes));
       this.#windowAt = at;
     }
     return this.#window.subarray(at - this.#windowAt, at - this.#windowAt + wanted);
   }
 
-  async #read(at: number, length: number): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafe(length);
+  #recordBuffer(length: number): Buffer {
+    if (length > MAX_KEPT_BYTES) return Buffer.allocUnsafe(length);
+    if (length > this.#record.length) {
+      this.#record = Buffer.allocUnsafeSlow(Math.min(MAX_KEPT_BYTES, 2 * length));
+    }
+    return this.#record.subarray(0, length);
+  }
+
+  /** Less than the buffer takes at the end of the file. */
+  async #read(at: number, buffer: Buffer): Promise<Buffer> {
     let filled = 0;
-    while (filled < length) {
-      const { bytesRead } = await this.#handle.read(buffer, filled, length - filled, at + filled);
+    while (filled < buffer.length) {
+      const { bytesRead } = await this.#handle.read(buffer, filled, buffer.length - filled, at + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }

@@ -1,16 +1,8 @@
 // A file of a queue that only grows at its end, by whole frames that are on the disk when `append` resolves.
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { type FrameHead, frameHead, newSalt, SEGMENT_HEAD_BYTES, segmentHead } from './segment-format.ts';
-
-export interface EncodedRecord {
-  chunks: Uint8Array[];
-  length: number;
-  recordCrc: number;
-}
-
-type FrameContent = Omit<FrameHead, 'length' | 'recordCrc'>;
+import type { EncodedRecord } from './encoded-record.ts';
+import { type FrameContent, frameHead, newSalt, SEGMENT_HEAD_BYTES, segmentHead } from './segment-format.ts';
 
 export class SegmentWriter {
   readonly #handle: FileHandle;
@@ -68,18 +60,6 @@ export class SegmentWriter {
   close(): Promise<void> {
     return this.#handle.close();
   }
-}
-
-/** Checksums while it gathers, so that each piece of memory is visited once more only. */
-export function* gathered(chunks: Iterable<Uint8Array>): Generator<void, EncodedRecord> {
-  const record: EncodedRecord = { chunks: [], length: 0, recordCrc: 0 };
-  for (const chunk of chunks) {
-    record.chunks.push(chunk);
-    record.length += chunk.length;
-    record.recordCrc = crc32(chunk, record.recordCrc);
-    yield;
-  }
-  return record;
 }
 
 async function writeAll(handle: FileHandle, buffers: Uint8Array[], position: number): Promise<void> {

@@ -2,18 +2,22 @@
 import { rename, rm, stat, truncate } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { report } from '../../data/diagnostics.ts';
-import { SEGMENT_HEAD_BYTES } from './segment-format.ts';
-import { type Frame, SegmentReader } from './segment-reader.ts';
+import { type Mark, START } from './mark.ts';
+import { type FrameContent, SEGMENT_HEAD_BYTES } from './segment-format.ts';
+import { SegmentReader } from './segment-reader.ts';
 
 export interface Segment {
   readonly path: string;
   bytes: number;
-  /** Numbers of the batches in it. */
+  /** The number of its first batch. */
   readonly first: number;
-  last: number;
   /** Still to be delivered. */
   batches: number;
   points: number;
+  /** Accepted with them, and left out since. */
+  superseded: number;
+  /** Behind its last batch. */
+  end: Mark;
   /** What later batches supersede has been taken out once. */
   isCompacted: boolean;
 }
@@ -22,17 +26,27 @@ const NAME = /^[0-9a-f]{14}\.queue$/;
 
 export const isSegmentName = (name: string) => NAME.test(name);
 
-export function newSegment(folder: string, first: number): Segment {
+export function newSegment(folder: string, first: number, before: number): Segment {
   const path = join(folder, `${first.toString(16).padStart(14, '0')}.queue`);
-  return {
-    path,
-    bytes: SEGMENT_HEAD_BYTES,
-    first,
-    last: first - 1,
-    batches: 0,
-    points: 0,
-    isCompacted: false,
-  };
+  return emptySegment(path, first, { sequence: first - 1, points: before });
+}
+
+function emptySegment(path: string, first: number, end: Mark): Segment {
+  const nothing = { batches: 0, points: 0, superseded: 0 };
+  return { path, bytes: SEGMENT_HEAD_BYTES, first, ...nothing, end, isCompacted: false };
+}
+
+/** The frame is at the end of the segment, which has so many bytes with it. */
+export function addFrame(segment: Segment, frame: FrameContent, bytes: number): void {
+  segment.bytes = bytes;
+  segment.batches++;
+  segment.points += frame.points;
+  segment.superseded += frame.accepted - frame.points;
+  segment.end = endOf(frame);
+}
+
+export function endOf({ sequence, before, accepted }: FrameContent): Mark {
+  return { sequence, points: before + accepted };
 }
 
 /**
@@ -54,17 +68,17 @@ export async function foundSegment(
   }
   try {
     const size = await reader.size();
-    const first = Number.parseInt(basename(path), 16);
-    const segment = { path, bytes: size, first, last: 0, batches: 0, points: 0, isCompacted: false };
-    let newest: Frame | undefined;
+    const segment = emptySegment(path, Number.parseInt(basename(path), 16), START);
+    let end = SEGMENT_HEAD_BYTES;
     for (let frame = await reader.next(size); frame !== undefined; frame = await reader.next(size)) {
-      newest = frame;
-      if (frame.sequence <= Math.max(after, segment.last)) continue;
-      segment.last = frame.sequence;
-      segment.batches++;
-      segment.points += frame.points;
+      // A power cut may leave the size of a file without what was to be in it.
+      const isTorn = isLast && frame.end === size && (await reader.record(frame)) === undefined;
+      if (isTorn) break;
+      end = frame.end;
+      if (frame.sequence > Math.max(after, segment.end.sequence)) addFrame(segment, frame, frame.end);
     }
-    if (isLast) await cutTornEnd(reader, segment, newest, after);
+    segment.bytes = size;
+    if (isLast && end < size) await cutTornEnd(segment, end);
     if (segment.batches > 0) return segment;
   } finally {
     await reader.close();
@@ -73,23 +87,8 @@ export async function foundSegment(
   return undefined;
 }
 
-/** Only what was being written when the process or the machine went down can be at the end, and it was not accepted. */
-async function cutTornEnd(
-  reader: SegmentReader,
-  segment: Segment,
-  newest: Frame | undefined,
-  after: number,
-): Promise<void> {
-  let end = newest?.end ?? SEGMENT_HEAD_BYTES;
-  // A power cut may leave the size of a file without what was to be in it.
-  if (newest !== undefined && (await reader.record(newest)) === undefined) {
-    end = newest.at;
-    if (newest.sequence > after) {
-      segment.batches--;
-      segment.points -= newest.points;
-    }
-  }
-  if (end === segment.bytes) return;
+/** What was being written when the process or the machine went down: it was not accepted, unless progress says so. */
+async function cutTornEnd(segment: Segment, end: number): Promise<void> {
   const torn = segment.bytes - end;
   const message = `${torn} bytes of a batch whose writing was interrupted are cut off the end of ${segment.path}`;
   report('info', `disk-queue:torn:${segment.path}`, message);
@@ -110,7 +109,7 @@ async function putAside(path: string, problem: string, isLast: boolean): Promise
   report(
     'error',
     `disk-queue:kept:${path}`,
-    `${path} cannot be read: ${problem}; it is kept as ${aside} and not delivered. Remove it, or give it its name back ` +
-      'where it can be read',
+    `${path} cannot be read: ${problem}; it is kept as ${aside} and not delivered. Remove it, or give it its name back in ` +
+      'an empty folder for a queue that can read it',
   );
 }

@@ -6,12 +6,11 @@ import type { ExportError } from '../../data/errors.ts';
 import { errnoOf, fileError } from '../../data/file-error.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { AgeClock } from './age-clock.ts';
-import { DiskBatches, type StoredBatch } from './disk-batches.ts';
+import { DiskBatches } from './disk-batches.ts';
 import { Losses } from './losses.ts';
 import type { ValidDiskQueueOptions } from './options.ts';
+import type { StoredBatch } from './stored-batch.ts';
 import { survived } from './survived.ts';
-
-export type { StoredBatch } from './disk-batches.ts';
 
 export class BatchStore {
   readonly folder: string;
@@ -87,10 +86,9 @@ export class BatchStore {
    * Whether a batch given out is still to be delivered, or was dropped meanwhile, or has become too old; or another queue has the
    * folder now, and delivers it.
    */
-  fateOf({ sequence, acceptedAt }: StoredBatch): 'wanted' | 'age' | 'size' | 'elsewhere' {
-    if (this.#clock.isTooOld(acceptedAt)) return 'age';
-    if (this.#disk.has(sequence) || this.#inMemory(sequence) !== undefined) return 'wanted';
-    return this.#disk.isOpen ? 'size' : 'elsewhere';
+  fateOf(stored: StoredBatch): 'wanted' | 'age' | 'size' | 'elsewhere' {
+    if (this.#clock.isTooOld(stored.acceptedAt)) return 'age';
+    return this.#memory.includes(stored) ? 'wanted' : this.#disk.fateOf(stored.sequence);
   }
 
   /** Nothing of the batch is to be delivered any more. */
@@ -128,7 +126,7 @@ export class BatchStore {
           report('error', `disk-queue:close:${this.folder}`, fileError(this.folder, error).message);
         });
       }
-      this.losses.add('memory', this.#memory.length, this.memoryPoints);
+      this.losses.add('memory', this.memoryPoints);
       this.#memory = [];
       const { left } = this.#disk;
       await this.#disk.close();
@@ -193,7 +191,7 @@ export class BatchStore {
   #oldestInMemory(): StoredBatch | undefined {
     for (let stored = this.#memory[0]; stored !== undefined; stored = this.#memory[0]) {
       if (!this.#clock.isTooOld(stored.acceptedAt)) return stored;
-      this.losses.add('age', 1, stored.batch.pointCount);
+      this.losses.add('age', stored.batch.pointCount);
       this.#memory.shift();
     }
     return undefined;

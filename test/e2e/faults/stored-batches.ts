@@ -8,8 +8,8 @@ import { queueFiles, type Volume } from './volume.ts';
 const FILE_HEAD_BYTES = 32;
 const MARK = { at: 16, bytes: 8 };
 /** The head of a batch, and where in it the length of the record is. */
-const HEAD_BYTES = 44;
-const LENGTH_AT = 28;
+const HEAD_BYTES = 52;
+const LENGTH_AT = 40;
 
 export interface StoredBatch {
   readonly path: string;
