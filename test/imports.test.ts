@@ -29,7 +29,7 @@ const ALLOWED: Record<string, string[]> = {
   exporters: ['data', 'encoding', 'net'],
   decorators: ['data', 'net', 'encoding'],
   instrumentation: [],
-  producers: ['data'],
+  producers: ['data', 'net'],
   testing: ['data', 'sdk'],
   config: EVERYTHING.slice(0, EVERYTHING.indexOf('config')),
   cli: EVERYTHING,

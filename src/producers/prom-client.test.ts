@@ -188,6 +188,41 @@ describe.each(CLIENTS)('%s', (_, client) => {
     );
   });
 
+  test('series that come, go and come back: each collection has those of the moment', async () => {
+    const round = fc.array(
+      fc.record({
+        action: fc.constantFrom('inc', 'observe', 'remove', 'reset'),
+        a: fc.constantFrom('x', 'y', 'z', ''),
+        b: fc.constantFrom('x', 'y'),
+        isTurned: fc.boolean(),
+      }),
+      { maxLength: 6 },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(round, { maxLength: 8 }), async (rounds) => {
+        const registry = new client.Registry();
+        const labelNames = ['a', 'b'];
+        const counter = new client.Counter({ name: 'c_total', help: 'c', labelNames, registers: [registry] });
+        const histogram = new client.Histogram({ name: 'h', help: 'h', labelNames, registers: [registry] });
+        const producer = promClientProducer(registry);
+        for (const steps of rounds) {
+          for (const { action, a, b, isTurned } of steps) {
+            // The order of labels is that of the first call.
+            const labels = isTurned ? { b, a } : { a, b };
+            if (action === 'inc') counter.inc(labels);
+            else if (action === 'observe') histogram.observe(labels, 1);
+            else if (action === 'remove') for (const metric of [counter, histogram]) metric.remove(labels);
+            else counter.reset();
+          }
+          const { resourceMetrics, errors } = await producer.collect();
+          expect(samplesIn(textOf(resourceMetrics))).toEqual(samplesIn(await registry.metrics()));
+          expect(errors).toEqual([]);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   test('kinds of metrics: counters are monotonic sums, histograms have explicit buckets, all cumulative', async () => {
     const registry = new client.Registry();
     fill([registry]);

@@ -12,17 +12,28 @@ export interface ReadingTime {
 
 export interface Series {
   readonly attributes: AttributeSet;
+  /** The labels in the order in which they are given, and their values. */
+  readonly names: readonly string[];
+  readonly values: readonly string[];
+  /** The one that followed it in the latest reading; most likely it does again. */
+  next: Series | undefined;
+  isGone: boolean;
   start: bigint;
   /** What was read last, and when. */
   latest: number;
   read: ReadingTime;
 }
 
+type Labels = Readonly<Record<string, unknown>>;
+
 /** The series of one metric. */
 export class SeriesMemory {
   readonly #series = new Map<string, Series>();
   /** A series that was not there then, or not yet, began after it. */
   #before: ReadingTime;
+  #first: Series | undefined;
+  /** The series asked for before, in this reading. */
+  #latest: Series | undefined;
 
   /** @param before nothing counted before that time */
   constructor(before: bigint) {
@@ -30,23 +41,40 @@ export class SeriesMemory {
   }
 
   /** The series of a label set, without the label `without`. */
-  at(labels: Readonly<Record<string, unknown>>, without?: string): Series {
-    let names = Object.keys(labels);
-    if (without !== undefined) names = names.filter((name) => name !== without);
-    if (!isSorted(names)) names.sort();
-    const values: string[] = [];
+  at(labels: Labels, without?: string): Series {
+    // Registries keep their order. To see that takes a tenth of the time of a look-up, and leaves no garbage.
+    const expected = this.#latest === undefined ? this.#first : this.#latest.next;
+    const series =
+      expected !== undefined && !expected.isGone && hasLabels(expected, labels, without)
+        ? expected
+        : this.#lookUp(labels, without);
+    if (this.#latest === undefined) this.#first = series;
+    else this.#latest.next = series;
+    this.#latest = series;
+    return series;
+  }
+
+  #lookUp(labels: Labels, without: string | undefined): Series {
+    const names = Object.keys(labels).filter((name) => name !== without);
+    const values = names.map((name) => labelText(labels[name]));
+    const { sorted, texts } = inOrder(names, values);
     let key = '';
-    for (const name of names) {
-      const value = labelText(labels[name]);
-      values.push(value);
-      // Lengths, because a value may have any character.
-      key += `${name}=${value.length}:${value}`;
+    // Lengths, because a value may have any character.
+    for (let i = 0; i < sorted.length; i++) key += `${sorted[i]}=${texts[i]!.length}:${texts[i]}`;
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = {
+        attributes: new AttributeSet(sorted, texts),
+        names,
+        values,
+        next: undefined,
+        isGone: false,
+        start: this.#before.time,
+        latest: 0,
+        read: this.#before,
+      };
+      this.#series.set(key, series);
     }
-    const known = this.#series.get(key);
-    if (known !== undefined) return known;
-    const start = this.#before.time;
-    const series = { attributes: new AttributeSet(names, values), start, latest: 0, read: this.#before };
-    this.#series.set(key, series);
     return series;
   }
 
@@ -65,9 +93,13 @@ export class SeriesMemory {
 
   /** Forgets the series that are gone; yields now and then. */
   *end(read: ReadingTime): Generator<void> {
+    this.#latest = undefined;
     let count = 0;
     for (const [key, series] of this.#series) {
-      if (series.read.number < read.number) this.#series.delete(key);
+      if (series.read.number < read.number) {
+        series.isGone = true;
+        this.#series.delete(key);
+      }
       if (++count % 1_000 === 0) yield;
     }
     if (read.number > this.#before.number) this.#before = read;
@@ -84,7 +116,19 @@ export function labelText(value: unknown): string {
   return typeof value === 'string' ? value : textOf(value);
 }
 
-function isSorted(names: readonly string[]): boolean {
-  for (let i = 1; i < names.length; i++) if (names[i - 1]! > names[i]!) return false;
-  return true;
+function hasLabels({ names, values }: Series, labels: Labels, without: string | undefined): boolean {
+  let count = 0;
+  for (const name in labels) {
+    if (name === without) continue;
+    if (names[count] !== name || values[count] !== labelText(labels[name])) return false;
+    count++;
+  }
+  return count === names.length;
+}
+
+/** The same arrays where they are in order already. */
+function inOrder(names: readonly string[], values: readonly string[]) {
+  if (names.every((name, i) => i === 0 || names[i - 1]! < name)) return { sorted: names, texts: values };
+  const order = names.map((_, i) => i).sort((a, b) => (names[a]! < names[b]! ? -1 : 1));
+  return { sorted: order.map((i) => names[i]!), texts: order.map((i) => values[i]!) };
 }

@@ -1,5 +1,5 @@
 // When work that waits for others in between has to give the event loop back.
-import { setImmediate } from 'node:timers/promises';
+import { ownTurn } from '../net/time-slice.ts';
 
 /** The same as for exports; see `src/net/time-slice.ts`. */
 const BUDGET_MILLIS = 2;
@@ -9,7 +9,7 @@ export function turns(): () => Promise<void> | undefined {
   let sliceEnd = performance.now() + BUDGET_MILLIS;
   return () => {
     if (performance.now() < sliceEnd) return undefined;
-    return setImmediate().then(() => {
+    return ownTurn().then(() => {
       sliceEnd = performance.now() + BUDGET_MILLIS;
     });
   };
