@@ -1,4 +1,5 @@
 // What ends a process: export what is left, then let it end as it would have.
+import { constants } from 'node:os';
 import { bounded } from '../data/bounded.ts';
 import { report } from '../data/diagnostics.ts';
 
@@ -31,7 +32,7 @@ export function onProcessEnd(ends: ProcessEnds, flush: Exporting, shutdown: Expo
     // A second one ends the process at once.
     if (isAlone) remove();
     await withinBudget(signal, isAlone ? shutdown : flush);
-    if (isAlone) process.kill(process.pid, signal);
+    if (isAlone) endBy(signal);
   }
 
   let isFlushing = false;
@@ -55,10 +56,17 @@ export function onProcessEnd(ends: ProcessEnds, flush: Exporting, shutdown: Expo
     process.removeListener('beforeExit', handleExit);
   }
 
-  if (ends.signals) for (const signal of SIGNALS) process.on(signal, handleSignal);
-  if (ends.uncaughtExceptions) process.on('uncaughtException', handleException);
+  // Before the others, because one that listens once is no longer counted when it has been called.
+  if (ends.signals) for (const signal of SIGNALS) process.prependListener(signal, handleSignal);
+  if (ends.uncaughtExceptions) process.prependListener('uncaughtException', handleException);
   if (ends.beforeExit) process.once('beforeExit', handleExit);
   return remove;
+}
+
+function endBy(signal: NodeJS.Signals): void {
+  process.kill(process.pid, signal);
+  // The first process of a container does not end by a signal that it does not handle.
+  if (process.pid === 1) process.exit(128 + constants.signals[signal]);
 }
 
 function rethrow(error: unknown): void {
