@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
@@ -12,10 +12,21 @@ afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
+async function listening(listener: RequestListener) {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  cleanups.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { port, url: `http://127.0.0.1:${port}/` };
+}
+
 /** A server that answers with the chunks; `ended` tells how each answer ended. */
 async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
   const ended = new EventEmitter<{ answer: [Error | undefined] }>();
-  const server = createServer((request, response) => {
+  const address = await listening((request, response) => {
     answerScrape(request, response, async (_, gone) => ({
       status: 200,
       headers: { 'Content-Type': 'text/plain' },
@@ -25,14 +36,8 @@ async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
       () => ended.emit('answer', undefined),
       (error) => ended.emit('answer', error),
     );
-  }).listen(0, '127.0.0.1');
-  cleanups.push(() => {
-    server.close();
-    server.closeAllConnections();
   });
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  return { port, url: `http://127.0.0.1:${port}/`, ended: once(ended, 'answer') };
+  return { ...address, ended: once(ended, 'answer') };
 }
 
 async function rawScrape(port: number) {
@@ -44,20 +49,50 @@ async function rawScrape(port: number) {
   return socket;
 }
 
-test('no more is encoded than the scraper takes', async () => {
-  let encoded = 0;
-  const { port } = await serve(
-    (function* () {
-      for (; encoded < 2_000; encoded++) yield Buffer.alloc(64 * 1024);
-    })(),
-  );
-  await rawScrape(port);
+test('fifty scrapers that read nothing have one chunk each under way, and all that is asked for has a place to go', async () => {
+  const responses: ServerResponse[] = [];
+  let asked = 0;
+  let waitingWhenAsked = 0;
+  const { port } = await listening((request, response) => {
+    responses.push(response);
+    function* chunks() {
+      for (; ; asked++) {
+        waitingWhenAsked += response.writableLength;
+        yield Buffer.alloc(64 * 1024);
+      }
+    }
+    answerScrape(request, response, async (_, gone) => ({
+      status: 200,
+      headers: {},
+      body: sliced(chunks(), { signal: gone }),
+    }));
+  });
+  for (let i = 0; i < 50; i++) await rawScrape(port);
   let before: number;
   do {
-    before = encoded;
-    for (let i = 0; i < 100; i++) await setImmediate();
-  } while (encoded > before);
-  expect(encoded).toBeLessThan(500);
+    before = asked;
+    for (let i = 0; i < 1_000; i++) await setImmediate();
+  } while (asked > before);
+  expect(waitingWhenAsked).toBe(0);
+  // With what HTTP puts around a chunk.
+  for (const { writableLength } of responses) expect(writableLength).toBeLessThan(65 * 1024);
+  expect(responses).toHaveLength(50);
+});
+
+test('a scraper that has gone before it is its turn gets nothing', async () => {
+  let isAborted: boolean | undefined;
+  const answered = new Promise<void>((resolve, reject) => {
+    listening(async (request, response) => {
+      request.socket.destroy();
+      await once(response, 'close');
+      answerScrape(request, response, async (_, gone) => {
+        isAborted = gone.aborted;
+        return { status: 200, headers: {}, body: '' };
+      }).then(resolve, reject);
+    }).then(({ url }) => fetch(url).catch(() => {}));
+  });
+  await answered;
+  expect(isAborted).toBe(true);
 });
 
 test('the encoder is ended when the scraper goes', async () => {

@@ -82,6 +82,11 @@ test('a renewed certificate is served without a restart', async () => {
   expect(await shown()).toBe('first');
   write(await authority.issueServer({ name: 'second' }));
   await expect.poll(shown).toBe('second');
+  // Half of a renewal, or a failed one, is none.
+  writeFileSync(key, 'garbage');
+  for (let i = 0; i < 5; i++) expect(await shown()).toBe('second');
+  write(await authority.issueServer({ name: 'third' }));
+  await expect.poll(shown).toBe('third');
 });
 
 test.each<[string, () => object]>([
