@@ -237,11 +237,12 @@ describe('handleUncaughtExceptions', () => {
     expect(said).toContain('RangeError: another mistake');
   });
 
-  test("an application's own listener decides how the process ends; what it had recorded is exported", async () => {
-    const { endedBy, jsonFilePath } = await run(undefined, 'own-exception-listener', {
-      handleUncaughtExceptions,
-    });
-    expect(endedBy).toBe('SIGKILL');
-    expect(served(jsonFilePath)).toEqual([3]);
-  });
+  test.each(['own-exception-listener', 'own-once-exception-listener'])(
+    "%s: an application's own listener decides how the process ends; what it had recorded is exported",
+    async (mode) => {
+      const { endedBy, jsonFilePath } = await run(undefined, mode, { handleUncaughtExceptions });
+      expect(endedBy).toBe('SIGKILL');
+      expect(served(jsonFilePath)).toEqual([3]);
+    },
+  );
 });
