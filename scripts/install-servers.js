@@ -1,6 +1,8 @@
-// Installs the real servers that the end-to-end tests run against: Debian's, and newer ones built from their Go modules.
+// Installs the real servers that the end-to-end tests run against: Debian's, newer ones of its other suites, and others
+// built from their Go modules.
 // Does nothing for those already there.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { unpackDebianServers } from './servers/debian-servers.js';
 import { buildGoServers } from './servers/go-servers.js';
 
 /** Debian package of each binary. Nothing is started: the tests start their own, on free ports. */
@@ -36,12 +38,14 @@ if (missing.length > 0) {
   }
 }
 
-try {
-  buildGoServers();
-} catch (error) {
-  console.error('The end-to-end tests need servers that could not be built from their Go modules.');
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+for (const install of [unpackDebianServers, buildGoServers]) {
+  try {
+    install();
+  } catch (error) {
+    console.error('The end-to-end tests need servers that could not be had.');
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
 }
 
 /** @param {string[]} args */

@@ -1,11 +1,10 @@
-// Servers built from their published Go modules, and where their binaries are kept: outside of the repository, so that
-// checkouts share them and a build is needed only once.
+// Servers built from their published Go modules, once for all checkouts.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serversFolder } from './cache.js';
 
 /**
  * A folder beside this file pins the modules of each. The service discoveries that the tag leaves out are most of Prometheus's
@@ -69,8 +68,7 @@ function cacheFolder(server) {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${SERVERS[server]?.tags}`);
   const sources = moduleFolder(server);
   for (const name of readdirSync(sources).sort()) hash.update(name).update(readFileSync(join(sources, name)));
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return join(cache, 'meterline', 'servers', `${server}-${hash.digest('hex').slice(0, 16)}`);
+  return join(serversFolder(), `${server}-${hash.digest('hex').slice(0, 16)}`);
 }
 
 /**

@@ -19,8 +19,10 @@ async function values(url: string, promql: string): Promise<number[]> {
   return data.result.map(({ value }) => Number(value[1]));
 }
 
-test('a Pushgateway exposes what was put into it, until it is killed', async () => {
-  const gateway = await running(startPushgateway());
+const AGES = ['old', 'new'] as const;
+
+test.each(AGES)('a Pushgateway that is %s exposes what was put into it, until it is killed', async (age) => {
+  const gateway = await running(startPushgateway(age));
   const put = await fetch(`${gateway.url}/metrics/job/batch`, { method: 'PUT', body: 'rows 42\n' });
   expect(put.status).toBe(200);
   const exposed = async () => (await fetch(`${gateway.url}/metrics`)).text();
@@ -31,22 +33,25 @@ test('a Pushgateway exposes what was put into it, until it is killed', async () 
   expect(await exposed()).not.toContain('rows{');
 });
 
-test('VictoriaMetrics has what was imported, and has it after a restart', async () => {
-  const victoria = await running(startVictoriaMetrics());
-  await fetch(`${victoria.url}/api/v1/import/prometheus`, { method: 'POST', body: 'rows 42\n' });
-  await expect
-    .poll(
-      async () => {
-        await victoria.flush();
-        return values(victoria.url, 'rows');
-      },
-      { timeout: 10_000 },
-    )
-    .toEqual([42]);
-  await victoria.stop();
-  await victoria.start();
-  expect(await values(victoria.url, 'rows')).toEqual([42]);
-});
+test.each(AGES)(
+  'VictoriaMetrics that is %s has what was imported, and has it after a restart',
+  async (age) => {
+    const victoria = await running(startVictoriaMetrics(age));
+    await fetch(`${victoria.url}/api/v1/import/prometheus`, { method: 'POST', body: 'rows 42\n' });
+    await expect
+      .poll(
+        async () => {
+          await victoria.flush();
+          return values(victoria.url, 'rows');
+        },
+        { timeout: 10_000 },
+      )
+      .toEqual([42]);
+    await victoria.stop();
+    await victoria.start();
+    expect(await values(victoria.url, 'rows')).toEqual([42]);
+  },
+);
 
 test.each([2, 3] as const)(
   'Prometheus %i takes remote writes, and nothing while it is paused',

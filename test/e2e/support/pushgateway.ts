@@ -1,3 +1,4 @@
+import { unpackedPath } from '../../../scripts/servers/debian-servers.js';
 import { freePort } from '../../support/free-port.ts';
 import { answersOk, type ServerProcess, startServer } from './server-process.ts';
 
@@ -5,12 +6,16 @@ export interface Pushgateway extends ServerProcess {
   readonly url: string;
 }
 
-/** Debian's. What it was given is in its memory, and lost when it ends. */
-export async function startPushgateway(): Promise<Pushgateway> {
+/**
+ * What it was given is in its memory, and lost when it ends.
+ *
+ * @param age `old` is what Debian 12 has, from 2022
+ */
+export async function startPushgateway(age: 'old' | 'new' = 'old'): Promise<Pushgateway> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const server = await startServer({
-    command: 'prometheus-pushgateway',
+    command: age === 'old' ? 'prometheus-pushgateway' : unpackedPath('prometheus-pushgateway'),
     // Debian's default persists to a folder of the system.
     args: () => [`--web.listen-address=127.0.0.1:${port}`, '--persistence.file=', '--web.enable-admin-api'],
     isReady: () => answersOk(`${url}/-/ready`),

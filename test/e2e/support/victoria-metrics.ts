@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { unpackedPath } from '../../../scripts/servers/debian-servers.js';
 import { freePort } from '../../support/free-port.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { answersOk, type ServerProcess, startServer } from './server-process.ts';
@@ -11,13 +12,13 @@ export interface VictoriaMetrics extends ServerProcess {
   flush(): Promise<void>;
 }
 
-/** Debian's. */
-export async function startVictoriaMetrics(): Promise<VictoriaMetrics> {
+/** @param age `old` is what Debian 12 has, from 2022, which is also what many still run */
+export async function startVictoriaMetrics(age: 'old' | 'new' = 'old'): Promise<VictoriaMetrics> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const data = join(temporaryFolder(), 'data');
   const server = await startServer({
-    command: 'victoria-metrics',
+    command: age === 'old' ? 'victoria-metrics' : unpackedPath('victoria-metrics'),
     args: () => [
       `-httpListenAddr=127.0.0.1:${port}`,
       `-storageDataPath=${data}`,
