@@ -45,6 +45,7 @@ metrics:
       prometheus: false,
       exporters: [],
       readers: [],
+      metricProducers: [],
       exemplarFilter: 'trace_based',
       selfMetrics: true,
       handleSignals: false,
@@ -99,6 +100,7 @@ metrics:
     ],
     [{ exporters: [{}] }, 'exporters.0 is {}; use an exporter'],
     [{ readers: 'all' }, 'readers is "all"; use a list of readers'],
+    [{ metricProducers: [{}] }, 'use a metric producer, which has the method collect'],
     [{ selfMetrics: 1 }, 'selfMetrics is 1; use true or false'],
     [
       { exportInterval: 'sometimes' },

@@ -3,7 +3,7 @@
 import type { AttributeValue } from '@opentelemetry/api';
 import { z } from 'zod';
 import type { PushMetricExporter } from '../data/exporter.ts';
-import type { IMetricReader } from '../data/reader.ts';
+import type { IMetricReader, MetricProducer } from '../data/reader.ts';
 import { EXEMPLAR_FILTERS } from '../sdk/exemplars/exemplar-filter.ts';
 import { DURATION_FORMAT, parseDuration } from './duration.ts';
 
@@ -93,6 +93,19 @@ export const metricsConfig = z.strictObject({
         'use a reader, such as a PeriodicExportingMetricReader',
       ),
       'use a list of readers',
+    )
+    .default([]),
+  /**
+   * Further sources of metrics, such as a bridge to another library: collected by every reader that is made from these
+   * settings. A reader of `readers` has its own.
+   */
+  metricProducers: z
+    .array(
+      z.custom<MetricProducer>(
+        (value) => has(value, 'collect'),
+        'use a metric producer, which has the method collect',
+      ),
+      'use a list of metric producers',
     )
     .default([]),
   /**

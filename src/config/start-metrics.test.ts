@@ -12,8 +12,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { metrics } from '@opentelemetry/api';
+import { Gauge, Registry } from 'prom-client';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
+import { promClientProducer } from '../producers/prom-client.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { type MetricsHandle, type StartMetricsOptions, startMetrics } from './start-metrics.ts';
 
@@ -41,6 +43,16 @@ describe('startMetrics', () => {
     await handle?.shutdown();
     handle = undefined;
     metrics.disable();
+  });
+
+  test('further producers go to every reader that it makes', async () => {
+    const file = newFile();
+    const registry = new Registry();
+    new Gauge({ name: 'old', help: 'Old.', registers: [registry] }).set(7);
+    start({ jsonFilePath: file, prometheus: { port: 0 }, metricProducers: [promClientProducer(registry)] });
+    expect(await scrape(handle!)).toContain('\nold 7\n');
+    await handle!.forceFlush();
+    expect(lines(file)).toContainEqual(expect.objectContaining({ metric_name: 'old', value: 7 }));
   });
 
   test('what libraries record through the API arrives in the file and at the endpoint', async () => {

@@ -75,7 +75,9 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
   const named = hasDestination(config) ? undefined : exportersOfEnvironment(process.env);
   if (named?.includes('prometheus')) config.prometheus = true;
 
-  const prometheus = config.prometheus === false ? undefined : new PrometheusMetricReader();
+  const { metricProducers } = config;
+  const prometheus =
+    config.prometheus === false ? undefined : new PrometheusMetricReader({ metricProducers });
   const exporters = [
     ...(config.jsonFilePath === undefined
       ? []
@@ -96,6 +98,7 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
         exporter,
         exportIntervalMillis: config.exportInterval,
         exportTimeoutMillis: config.exportTimeout,
+        metricProducers,
       }),
   );
   const readers = [...periodic, ...(prometheus ? [prometheus] : []), ...config.readers];

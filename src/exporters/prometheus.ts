@@ -80,6 +80,8 @@ const CLOSE_GRACE_MILLIS = 1_000;
 export class PrometheusMetricReader implements IMetricReader {
   readonly componentType = 'prometheus_http_text_metric_exporter';
   readonly receivesSelfMetrics = true;
+  /** Two Prometheus scrape the same service as a rule, and either may fail to. */
+  readonly keepsExemplars = true;
   readonly #options: PrometheusMetricReaderOptions;
   readonly #told = new Set<string>();
   readonly #source: ScrapeSource;
@@ -207,7 +209,7 @@ export class PrometheusMetricReader implements IMetricReader {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);
     }
     // Our own provider has waited for its resource. With further producers, nothing tells whose it is.
-    if (this.#options.metricProducers || !MetricBatch.is(resourceMetrics)) {
+    if (this.#options.metricProducers?.length || !MetricBatch.is(resourceMetrics)) {
       this.#detected ??= awaitAttributes(resourceMetrics.resource, timeoutMillis);
       await this.#detected;
     }
