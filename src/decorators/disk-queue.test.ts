@@ -2,7 +2,7 @@ import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { CONTRACT_BREAKERS, exporterContract, SUCCESS, send } from '../../test/conformance/exporter-kit.ts';
+import { SUCCESS, send } from '../../test/conformance/exporter-kit.ts';
 import { captureLogs } from '../../test/support/collected.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import { ExportError } from '../data/errors.ts';
@@ -75,20 +75,6 @@ const eventually = (check: () => unknown) => vi.waitFor(check, 15_000);
 const drained = (exporter: DiskQueue) => eventually(() => expect(exporter.stats().batches).toBe(0));
 
 const files = async (ending = '') => (await readdir(join(dir, 'q'))).filter((name) => name.endsWith(ending));
-
-describe('the contract of exporters', () => {
-  exporterContract('diskQueue', () => queue(createExporter({ name: 'inner', export: async () => {} })));
-
-  // Those that never end take the 30 s that other people's exporters have.
-  const quickBreakers = CONTRACT_BREAKERS.filter(([what]) => !what.startsWith('never'));
-  test.each(quickBreakers)('is kept over an exporter that %s', async (_, breaker) => {
-    const exporter = queue(breaker());
-    for (let i = 0; i < 3; i++) expect(await send(exporter)).toEqual(SUCCESS);
-    await exporter.forceFlush().catch(() => {});
-    await exporter.shutdown().catch(() => {});
-    expect(await send(exporter)).toMatchObject({ error: { code: 'SHUTDOWN' } });
-  });
-});
 
 describe('delivery', () => {
   test('everything arrives, in order, one export at a time', async () => {

@@ -175,7 +175,7 @@ function withTotals(error: ExportError, undelivered: MetricBatch | undefined, re
 }
 
 /** Whether the whole time has passed; false after an abort. The timer does not keep the process alive. */
-function waited(millis: number, signal: AbortSignal | undefined): Promise<boolean> {
+export function waited(millis: number, signal: AbortSignal | undefined): Promise<boolean> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve(false);
     const onAbort = () => {

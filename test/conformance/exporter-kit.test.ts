@@ -7,7 +7,7 @@ import { Writable } from 'node:stream';
 import { afterAll, beforeEach, describe, vi } from 'vitest';
 import { createExporter, type PushMetricExporter } from '../../src/data/exporter.ts';
 import { AggregationTemporality } from '../../src/data/metric-data.ts';
-import { fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
+import { diskQueue, fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
 import { ConsoleMetricExporter } from '../../src/exporters/console.ts';
 import { httpJson } from '../../src/exporters/http-json.ts';
 import { InMemoryMetricExporter } from '../../src/exporters/in-memory.ts';
@@ -57,6 +57,9 @@ describe('decorators', () => {
   decoratorContract('retry', (exporter) => retry(exporter, { initialIntervalMillis: 1_000 }));
   decoratorContract('timeout', (exporter) => timeout(exporter, 60_000));
   decoratorContract('logging', (exporter) => logging(exporter, { logger: silent }));
+  let queues = 0;
+  const queue = (exporter: PushMetricExporter) => diskQueue(exporter, { dir: folder, name: `q${queues++}` });
+  decoratorContract('diskQueue', queue, { isQueue: true });
   decoratorContract('filter', (exporter) => filter(exporter, { exclude: { scope: 'runtime' } }));
   decoratorContract('multi of one', (exporter) => multi([exporter]), { isBorder: true });
   const other = ({ selectAggregationTemporality, selectAggregation }: PushMetricExporter) =>

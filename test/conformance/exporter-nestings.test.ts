@@ -5,15 +5,16 @@ import type { ExportError } from '../../src/data/errors.ts';
 import type { PushMetricExporter } from '../../src/data/exporter.ts';
 import type { MetricBatch } from '../../src/data/metric-batch.ts';
 import { AggregationTemporality } from '../../src/data/metric-data.ts';
-import { fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
+import { diskQueue, fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
 import { batchOf, counter } from '../../src/encoding/fixtures/metrics.ts';
 import { captureLogs } from '../support/collected.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { LONGEST_MILLIS, send, simulated } from './exporter-kit.ts';
 import { type Fault, type ScriptedExporter, scriptedExporter } from './scripted-exporter.ts';
 
 type Nesting =
   | { kind: 'base'; faults: Fault[]; isOurs: boolean }
-  | { kind: 'retry' | 'logging' | 'filter'; inner: Nesting }
+  | { kind: 'retry' | 'logging' | 'filter' | 'queue'; inner: Nesting }
   | { kind: 'timeout'; inner: Nesting; millis: number }
   | { kind: 'multi'; inner: Nesting[] }
   | { kind: 'fallback'; inner: [Nesting, Nesting] };
@@ -29,6 +30,9 @@ interface Built {
   check(series: string): void;
   counts(series: string): { delivered: number; refused: boolean };
 }
+
+const folder = temporaryFolder();
+let queues = 0;
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -87,6 +91,7 @@ function build(nesting: Nesting, strictness: Strictness): Built {
 function decorated(exporter: PushMetricExporter, nesting: { kind: string; millis?: number }) {
   if (nesting.kind === 'retry') return retry(exporter, { maxRetries: 2, initialIntervalMillis: 500 });
   if (nesting.kind === 'timeout') return timeout(exporter, nesting.millis!);
+  if (nesting.kind === 'queue') return diskQueue(exporter, { dir: folder, name: `q${queues++}` });
   return logging(exporter, { logger: silent });
 }
 
@@ -153,6 +158,7 @@ function nestings(fault: fc.Arbitrary<Fault>, kinds: readonly Nesting['kind'][])
       retry: fc.record({ kind: fc.constant('retry' as const), inner }),
       logging: fc.record({ kind: fc.constant('logging' as const), inner }),
       filter: fc.record({ kind: fc.constant('filter' as const), inner }),
+      queue: fc.record({ kind: fc.constant('queue' as const), inner }),
       timeout: fc.record({
         kind: fc.constant('timeout' as const),
         inner,
@@ -244,5 +250,25 @@ describe('whatever is nested in whatever', () => {
       holds(nesting, { isExact: false, maxBacklogPoints: 2 * POINTS }),
     );
     await fc.assert(property, runs);
+  });
+
+  // A queue waits for the disk, in real time.
+  const fewRuns = { numRuns: 100 };
+  const QUEUES = ['queue', 'retry', 'timeout', 'multi', 'filter'] as const;
+
+  test('queues on disk, without a fallback: each point is delivered once, or refused', async () => {
+    const faults = fc.oneof(slowFault, quickFault);
+    const property = fc.asyncProperty(nestings(faults, QUEUES), (inner) =>
+      holds({ kind: 'queue', inner }, { isExact: true, maxBacklogPoints: Infinity }),
+    );
+    await fc.assert(property, fewRuns);
+  });
+
+  test('queues on disk, with a fallback: each point is delivered at least once, or refused', async () => {
+    const faults = fc.oneof(slowFault, quickFault);
+    const property = fc.asyncProperty(nestings(faults, [...QUEUES, 'fallback']), (inner) =>
+      holds(inner, { isExact: false, maxBacklogPoints: 2 * POINTS }),
+    );
+    await fc.assert(property, fewRuns);
   });
 });

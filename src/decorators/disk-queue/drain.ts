@@ -1,10 +1,9 @@
 // Delivers what is in a queue: in order, one batch at a time, and tries again what failed until it succeeds.
-import { setTimeout as delay } from 'node:timers/promises';
 import { report } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { owedPoints } from '../../data/owed-points.ts';
-import { retrying } from '../../net/backoff.ts';
+import { retrying, waited } from '../../net/backoff.ts';
 import type { WrappedExporter } from '../wrapped-exporter.ts';
 import type { ValidDiskQueueOptions } from './options.ts';
 import type { BatchStore } from './store.ts';
@@ -213,9 +212,4 @@ interface Failure {
 function retryable(error: ExportError): ExportError {
   const { code, retryAfterMs } = error;
   return new ExportError(code, error.message, { retryable: true, retryAfterMs, cause: error });
-}
-
-/** Returns early when the signal aborts. Does not keep the process alive. */
-async function waited(millis: number, signal: AbortSignal): Promise<void> {
-  await delay(millis, undefined, { ref: false, signal }).catch(() => {});
 }
