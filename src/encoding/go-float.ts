@@ -1,6 +1,7 @@
 // Numbers as Go's `strconv` prints them with the format 'g', which is what Prometheus itself and most of its
 // clients write: the shortest decimal that reads back as the same number, `1e+06` from a million on.
 
+import { writeByteText } from './byte-text.ts';
 import { writeDecimal, writeInteger } from './decimal.ts';
 
 /** Bytes that {@link writeFloat} may need. */
@@ -28,7 +29,7 @@ export function writeFloat(target: Buffer, position: number, value: number): num
     const end = writeDecimal(target, position, value);
     if (end > position) return end;
   }
-  return position + target.write(goFloat(value), position, 'latin1');
+  return writeByteText(target, position, goFloat(value));
 }
 
 /** `12500000` is `1.25e+07`: below 2^53 no decimal with fewer digits reads back as the same integer. */
@@ -38,9 +39,9 @@ function writeScientific(target: Buffer, position: number, value: number): numbe
   let digits = value;
   while (digits % 10 === 0) digits /= 10;
   // One place to the right, and the first digit back to the left of the dot.
-  let end = position + 1 + target.write(String(digits), position + 1, 'latin1');
+  let end = writeByteText(target, position + 1, String(digits));
   target[position] = target[position + 1]!;
   if (digits < 10) end = position + 1;
   else target[position + 1] = DOT;
-  return end + target.write(exponent < 10 ? `e+0${exponent}` : `e+${exponent}`, end, 'latin1');
+  return writeByteText(target, end, exponent < 10 ? `e+0${exponent}` : `e+${exponent}`);
 }

@@ -1,4 +1,5 @@
 // Where the encoder puts bytes: whole lines only, so that any prefix of what it hands out can be written.
+import { writeByteText } from './byte-text.ts';
 import { writeDecimal, writeDigits, writeInteger } from './decimal.ts';
 import { numberText } from './json-text.ts';
 
@@ -59,7 +60,7 @@ export class LineBuffer {
 
   /** Text whose characters are bytes, see `utf8Bytes`. */
   text(text: string): void {
-    this.#length += this.#bytes.write(text, this.#length, 'latin1');
+    this.#length = writeByteText(this.#bytes, this.#length, text);
   }
 
   number(value: number): void {

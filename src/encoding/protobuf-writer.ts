@@ -1,6 +1,8 @@
 // Protobuf's wire format, written straight into bytes. Lengths of nested messages are known beforehand or put in
 // afterwards; either way they have the fewest bytes possible.
+
 import { endianness } from 'node:os';
+import { writeByteText } from './byte-text.ts';
 
 /** Where the halves of a 64-bit integer are in a `Uint32Array` over it. */
 export const LOW = endianness() === 'LE' ? 0 : 1;
@@ -190,7 +192,7 @@ export class ProtobufWriter {
   /** Text whose characters are bytes. */
   byteText(text: string): void {
     this.reserve(text.length);
-    this.at += this.bytes.write(text, this.at, 'latin1');
+    this.at = writeByteText(this.bytes, this.at, text);
   }
 
   /** {@link raw} with room made for it. */

@@ -1,4 +1,5 @@
 // The buffer that a text encoder fills and hands over, again and again.
+import { writeByteText } from './byte-text.ts';
 
 /** Large enough for the cost of a write to vanish, small enough to be filled well within a time slice. */
 const CHUNK_SIZE = 64 * 1024;
@@ -48,7 +49,7 @@ export class TextChunk {
 
   /** Appends a byte string. */
   append(bytes: string): void {
-    if (bytes.length > 0) this.end += this.bytes.write(bytes, this.end, 'latin1');
+    if (bytes.length > 0) this.end = writeByteText(this.bytes, this.end, bytes);
   }
 
   piece({ view: from, length }: Piece): void {
