@@ -50,6 +50,11 @@ export interface ReaderCallOptions {
 export interface IMetricReader extends PipelineComponent {
   /** Whether the provider's metrics about itself are collected too; default false. */
   readonly receivesSelfMetrics?: boolean;
+  /**
+   * Whether exemplars stay until later ones take their place; default false: each is collected once. For readers that
+   * several ask, none of whom would otherwise get what another has got. Read when instruments are made.
+   */
+  readonly keepsExemplars?: boolean;
   /** Called once, by the provider that the reader is given to. */
   setMetricProducer(metricProducer: MetricProducer): void;
   selectAggregation(instrumentType: InstrumentType): AggregationOption;

@@ -137,6 +137,7 @@ export class Pipeline implements MetricProducer {
       limit,
       evictUntouched: !OBSERVABLE.has(type) && temporality === AggregationTemporality.DELTA,
       exemplarReservoir: createReservoir && (() => createReservoir(aggregation)),
+      keepsExemplars: this.#reader.keepsExemplars === true,
       onOverflow: () => {
         if (isReported) return;
         isReported = true;

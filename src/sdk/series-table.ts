@@ -26,6 +26,8 @@ export interface SeriesTableOptions {
   evictUntouched: boolean;
   /** Default: the one that the specification gives the aggregation. */
   exemplarReservoir?: () => ExemplarReservoir;
+  /** Whether exemplars stay until later ones take their place. */
+  keepsExemplars?: boolean;
   /** Called for each measurement that is looked up and ends in the overflow series. */
   onOverflow: () => void;
 }
@@ -147,14 +149,14 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   /** Keeps a measurement as an example, if the reservoir of its series wants it. */
   offer(row: number, value: number, attributes: Attributes, context: Context): void {
     if (this.#isClosed) return;
-    const { exemplarReservoir: create } = this.#options;
+    const { exemplarReservoir: create, keepsExemplars } = this.#options;
     this.#exemplars ??= create
-      ? new CustomReservoirs(create)
-      : new SampledExemplars(this.aggregator.sampling);
+      ? new CustomReservoirs(create, keepsExemplars)
+      : new SampledExemplars(this.aggregator.sampling, keepsExemplars);
     this.#exemplars.offer(row, this.sets[row]!, value, attributes, context);
   }
 
-  /** The exemplars of the given rows, or of all, since the last call; undefined when there are none at all. */
+  /** The exemplars of the given rows, or of all; undefined when there are none at all. */
   collectExemplars(rows: Uint32Array | undefined): ExemplarColumns | undefined {
     return this.#exemplars?.collect(this.sets, rows);
   }

@@ -14,9 +14,13 @@ export class CustomReservoirs implements ExemplarStore {
   readonly #create: () => ExemplarReservoir;
   /** By row; a series without an exemplar offered has none. */
   readonly #reservoirs: (ExemplarReservoir | undefined)[] = [];
+  readonly #keeps: boolean;
+  /** By row, where they are kept: what was collected last. */
+  readonly #kept: (Exemplar[] | undefined)[] = [];
 
-  constructor(create: () => ExemplarReservoir) {
+  constructor(create: () => ExemplarReservoir, keeps = false) {
     this.#create = create;
+    this.#keeps = keeps;
   }
 
   offer(row: number, _set: AttributeSet, value: number, attributes: Attributes, context: Context): void {
@@ -33,7 +37,10 @@ export class CustomReservoirs implements ExemplarStore {
       Array.from({ length: rows?.length ?? sets.length }, (_, i) => {
         const row = rows === undefined ? i : rows[i]!;
         try {
-          return this.#reservoirs[row]?.collect(sets[row]!.attributes).map(checked);
+          const exemplars = this.#reservoirs[row]?.collect(sets[row]!.attributes).map(checked);
+          if (!this.#keeps) return exemplars;
+          if (exemplars !== undefined && exemplars.length > 0) this.#kept[row] = exemplars;
+          return this.#kept[row];
         } catch (error) {
           return failed(error);
         }
@@ -43,11 +50,14 @@ export class CustomReservoirs implements ExemplarStore {
 
   clear(row: number): void {
     this.#reservoirs[row] = undefined;
+    this.#kept[row] = undefined;
   }
 
   move(from: number, to: number): void {
     this.#reservoirs[to] = this.#reservoirs[from];
     this.#reservoirs[from] = undefined;
+    this.#kept[to] = this.#kept[from];
+    this.#kept[from] = undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-// The exemplars of all series of a stream, until the next collection.
+// The exemplars of all series of a stream, until the next collection or until later ones take their place.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../../data/attribute-set.ts';
 import type { ExemplarColumns } from '../../data/exemplar-columns.ts';
@@ -13,7 +13,7 @@ export interface ExemplarStore {
    */
   offer(row: number, set: AttributeSet, value: number, attributes: Attributes, context: Context): void;
   /**
-   * The exemplars since the last call of the given rows, or of the first `sets.length` ones, which are all that have any.
+   * The exemplars of the given rows, or of the first `sets.length` ones, which are all that have any.
    *
    * @param sets by row
    */

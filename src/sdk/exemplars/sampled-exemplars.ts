@@ -24,13 +24,14 @@ const FIRST_CAPACITY = 16;
 export class SampledExemplars implements ExemplarStore {
   readonly #size: number;
   readonly #bucketOf: ((value: number) => number) | undefined;
+  readonly #keeps: boolean;
   /** By row: its first exemplar, whose `next` leads to the others, in the order of their buckets. */
   #heads = new Int32Array(0);
 
   // By exemplar.
   #next = new Int32Array(0);
   #buckets = new Int32Array(0);
-  /** In the first exemplar of a bucket: how many measurements were offered to the bucket. */
+  /** In the first exemplar of a bucket: how many measurements were offered to the bucket in this window. */
   #seen = new Float64Array(0);
   #values = new Float64Array(0);
   #times = new BigUint64Array(0);
@@ -45,9 +46,10 @@ export class SampledExemplars implements ExemplarStore {
   /** How often the exemplars of a row have been given up or to another row. */
   #changes = 0;
 
-  constructor({ size, bucketOf }: Sampling) {
+  constructor({ size, bucketOf }: Sampling, keeps = false) {
     this.#size = size;
     this.#bucketOf = bucketOf;
+    this.#keeps = keeps;
   }
 
   /** Algorithm R of Vitter, as the specification has it. */
@@ -70,7 +72,8 @@ export class SampledExemplars implements ExemplarStore {
     if (kept > 0) {
       const seen = ++this.#seen[first]!;
       if (kept === this.#size) {
-        const place = Math.floor(Math.random() * seen);
+        // Those kept from earlier windows give way first.
+        const place = seen <= this.#size ? seen - 1 : Math.floor(Math.random() * seen);
         if (place >= this.#size) return;
         replaced = first;
         for (let i = 0; i < place; i++) replaced = this.#next[replaced]!;
@@ -112,7 +115,8 @@ export class SampledExemplars implements ExemplarStore {
       starts[i + 1] = count;
     }
     const columns = count === 0 ? undefined : this.#copy(starts, order.subarray(0, count));
-    this.#startAnew();
+    if (this.#keeps) this.#seen.fill(0, 0, this.#used);
+    else this.#startAnew();
     return columns;
   }
 
