@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { sliced } from '../net/time-slice.ts';
@@ -26,7 +26,9 @@ async function listening(listener: RequestListener) {
 /** A server that answers with the chunks; `ended` tells how each answer ended. */
 async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
   const ended = new EventEmitter<{ answer: [Error | undefined] }>();
+  const sockets: Socket[] = [];
   const address = await listening((request, response) => {
+    sockets.push(request.socket);
     answerScrape(request, response, async (_, gone) => ({
       status: 200,
       headers: { 'Content-Type': 'text/plain' },
@@ -37,7 +39,7 @@ async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
       (error) => ended.emit('answer', error),
     );
   });
-  return { ...address, ended: once(ended, 'answer') };
+  return { ...address, sockets, ended: once(ended, 'answer') };
 }
 
 async function rawScrape(port: number) {
@@ -155,4 +157,18 @@ test('a scraper whose answer must not go on is cut off, though it reads nothing'
   await rawScrape(port);
   outdated.abort();
   expect(await ended).toEqual([undefined]);
+});
+
+test('a scraper that takes nothing for thirty seconds is cut off', async () => {
+  const { port, ended, sockets } = await serve(
+    (function* () {
+      for (;;) yield Buffer.alloc(64 * 1024);
+    })(),
+  );
+  const scraper = await rawScrape(port);
+  const [socket] = sockets;
+  expect(socket!.timeout).toBe(30_000);
+  socket!.emit('timeout');
+  expect(await ended).toEqual([undefined]);
+  await once(scraper.resume(), 'close');
 });
