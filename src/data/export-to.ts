@@ -29,10 +29,17 @@ export function exportTo(
           'exporter-callback',
           'an exporter called its result callback twice; the second is ignored',
         );
-      } else if (result?.code === ExportResultCode.SUCCESS) {
-        isAnswered = true;
-        resolve(result.error && ExportError.from(result.error));
-      } else fail(result?.error ?? new Error('the exporter gave no reason'));
+        return;
+      }
+      isAnswered = true;
+      try {
+        if (result?.code === ExportResultCode.SUCCESS)
+          resolve(result.error && ExportError.from(result.error));
+        else fail(result?.error ?? new Error('the exporter gave no reason'));
+      } catch (error) {
+        // A getter of the result's threw, and whoever calls back catches nothing.
+        fail(error);
+      }
     };
     try {
       const returned: unknown = exporter.export(batch, onResult, { signal });

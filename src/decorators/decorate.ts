@@ -1,4 +1,5 @@
 // What the decorators of one exporter share.
+import { textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
 import { createExporter, type ExporterDefinition, type PushMetricExporter } from '../data/exporter.ts';
 import type { ExportThrough } from './resumable.ts';
@@ -11,10 +12,16 @@ const METHODS = ['export', 'forceFlush', 'shutdown'] as const;
 
 /** @throws ConfigError when it is no exporter */
 export function wrapped(owner: string, exporter: PushMetricExporter): WrappedExporter {
-  const missing = METHODS.find((method) => typeof exporter?.[method] !== 'function');
-  if (missing === undefined) return new WrappedExporter(exporter);
+  let problem: string;
+  try {
+    const missing = METHODS.find((method) => typeof exporter?.[method] !== 'function');
+    if (missing === undefined) return new WrappedExporter(exporter);
+    problem = `has no method ${missing}`;
+  } catch (error) {
+    problem = `cannot be read (${textOf(error)})`;
+  }
   const remedy = 'use an exporter, such as jsonFile({ path }) or createExporter({ name, export })';
-  throw new ConfigError(`${owner}: what it was given to wrap has no method ${missing}; ${remedy}`);
+  throw new ConfigError(`${owner}: what it was given to wrap ${problem}; ${remedy}`);
 }
 
 /**

@@ -173,6 +173,19 @@ export function foreign(
 
 const down = new Error('down');
 
+const throws = () => {
+  throw down;
+};
+
+/** An object of which one property cannot be read. */
+const withTrap = <T extends object>(object: T, name: string): T =>
+  Object.defineProperty(object, name, { get: throws });
+
+/** Later, when nobody who called is there to catch anything. */
+const later = (work: () => void) => void setTimeout(work, 10);
+
+const garbage = (value: unknown) => value as ExportResult;
+
 /** Each breaks the contract in one way. */
 export const CONTRACT_BREAKERS: readonly (readonly [string, () => PushMetricExporter])[] = [
   [
@@ -214,13 +227,55 @@ export const CONTRACT_BREAKERS: readonly (readonly [string, () => PushMetricExpo
   ['rejects flushes', () => foreign((done) => done(SUCCESS), { forceFlush: () => Promise.reject(down) })],
   [
     'throws in flush and shutdown',
-    () => {
-      const throws = () => {
-        throw down;
-      };
-      return foreign((done) => done(SUCCESS), { forceFlush: throws, shutdown: throws });
-    },
+    () => foreign((done) => done(SUCCESS), { forceFlush: throws, shutdown: throws }),
   ],
+  ['rejects with nothing', () => foreign(async () => Promise.reject())],
+  [
+    'rejects flush and shutdown with nothing',
+    () =>
+      foreign((done) => done(SUCCESS), {
+        forceFlush: () => Promise.reject(),
+        shutdown: () => Promise.reject(),
+      }),
+  ],
+  ['answers twice, late', () => foreign((done) => later(() => [SUCCESS, SUCCESS].forEach(done)))],
+  [
+    'answers with a code that there is not',
+    () => foreign((done) => later(() => done(garbage({ code: 'fine' })))),
+  ],
+  ['answers with a text', () => foreign((done) => later(() => done(garbage('done'))))],
+  [
+    'answers with a code that throws',
+    () => foreign((done) => later(() => done(withTrap({ ...SUCCESS }, 'code')))),
+  ],
+  [
+    'answers with an error that throws',
+    () => foreign((done) => later(() => done(withTrap({ ...SUCCESS }, 'error')))),
+  ],
+  [
+    'succeeds with an error that is none',
+    () => foreign((done) => later(() => done(garbage({ code: 0, error: 'no error' })))),
+  ],
+  ...[
+    'name',
+    'code',
+    'message',
+    'retryable',
+    'retryAfterMs',
+    'undelivered',
+    'rejectedDataPoints',
+    'cause',
+  ].map(
+    (property) =>
+      [
+        `fails with an error whose ${property} throws`,
+        () =>
+          foreign((done) => {
+            const error = withTrap(new ExportError('IO', 'x', { retryable: true }), property);
+            later(() => done({ code: ExportResultCode.FAILED, error }));
+          }),
+      ] as const,
+  ),
   [
     'flushes without a promise',
     () =>
