@@ -132,33 +132,6 @@ describe.each([
     expect(await query('classic_bucket{le=~"10|10.0"}')).toEqual([1]);
   });
 
-  test('[8.35] exemplars can be queried', async () => {
-    const range = { start: `${Date.now() / 1000 - 3600}`, end: `${Date.now() / 1000 + 60}` };
-    const exemplars = (promql: string) =>
-      api<{ exemplars: { labels: Record<string, string>; value: string }[] }[]>('query_exemplars', {
-        query: promql,
-        ...range,
-      });
-    const labels = { trace_id: SPAN.traceId, span_id: SPAN.spanId };
-    // Recorded anew while it is asked for: one from before Prometheus 3 was started may not be shown.
-    const meter = provider.getMeter('formats');
-    const traced = meter.createCounter('traced', { description: 'With a trace.' });
-    const buckets = meter.createHistogram('traced.buckets', {
-      description: 'With a trace.',
-      advice: { explicitBucketBoundaries: [1, 10] },
-    });
-    const latest = async (promql: string) => {
-      traced.add(5, {}, SPAN_CONTEXT);
-      buckets.record(4, {}, SPAN_CONTEXT);
-      return (await exemplars(promql))[0]?.exemplars.at(-1);
-    };
-    const timing = { timeout: 15_000, interval: 250 };
-    await expect.poll(() => latest('traced_total'), timing).toMatchObject({ labels, value: '5' });
-    await expect
-      .poll(() => latest(name('traced.buckets_bucket', 'traced_buckets_bucket')), timing)
-      .toMatchObject({ labels, value: '4' });
-  }, 40_000);
-
   test('[8.13][8.14] a Prometheus that takes UTF-8 has names and labels as they are', async () => {
     const promql = isUtf8
       ? 'count({"http.requests_total","http.route"="/a"})'
