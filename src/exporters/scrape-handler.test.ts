@@ -88,6 +88,19 @@ const SERVERS: Record<string, (reader: PrometheusMetricReader) => Promise<string
         })
         .use('/metrics', express.Router().use('/', handler)),
     ),
+  'Express behind a middleware that keeps what is written until the end': ({ handler }) =>
+    listening(
+      express()
+        .use((_request, response, next) => {
+          const kept: Uint8Array[] = [];
+          const { end } = response;
+          response.write = (chunk: Uint8Array) => kept.push(chunk) > 0;
+          response.end = (text = '') =>
+            end.call(response, kept.length > 0 ? Buffer.concat(kept) : text, 'utf8');
+          next();
+        })
+        .use('/metrics', handler),
+    ),
   "Hono's Node server": ({ handler }) =>
     listening(getRequestListener(new Hono().all('/metrics', handler).fetch)),
   Koa({ handler }) {

@@ -84,7 +84,6 @@ export async function* compressedStream(
       written = write(stream, input.subarray(0, chunk.length));
       yield* ready.splice(0);
     }
-    await written;
     stream.end();
     await finished(stream);
     yield* ready;
