@@ -9,6 +9,7 @@ import { AggregationTemporality, DataPointType, type MetricData } from '../data/
 import { encodeOpenMetrics } from '../encoding/prometheus-openmetrics.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
+import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
 import { samplesIn, textOf } from './fixtures/client-text.ts';
 import { type PromClientOptions, type PromClientRegistry, promClientProducer } from './prom-client.ts';
 
@@ -375,6 +376,45 @@ describe.each(CLIENTS)('%s', (_, client) => {
         theirs.map(([labels, value]) => [sortedLabels(labels as string), value]),
       );
     });
+  });
+
+  test('a reader that prefers deltas exports its own and the totals of the registry, also after an export that failed', async () => {
+    const registry = new client.Registry();
+    new client.Counter({ name: 'old_total', help: 'o', registers: [registry] }).inc(5);
+    const exported: [string, AggregationTemporality, unknown[]][][] = [];
+    const reader = new PeriodicExportingMetricReader({
+      exporter: {
+        selectAggregationTemporality: () => AggregationTemporality.DELTA,
+        export(metrics, done) {
+          const seen = metricsIn(metrics as MetricBatch);
+          exported.push(
+            seen.map(({ descriptor, aggregationTemporality, dataPoints }) => [
+              descriptor.name,
+              aggregationTemporality,
+              dataPoints.map(({ value }) => value),
+            ]),
+          );
+          done(exported.length === 1 ? { code: 1, error: new Error('down') } : { code: 0 });
+        },
+        forceFlush: async () => {},
+        shutdown: async () => {},
+      },
+      exportIntervalMillis: Number.POSITIVE_INFINITY,
+      selfMetrics: false,
+      metricProducers: [promClientProducer(registry)],
+    });
+    const provider = new MeterProvider({ readers: [reader] });
+    const counter = provider.getMeter('m').createCounter('new_total');
+    counter.add(1);
+    await provider.forceFlush().catch(() => {});
+    counter.add(2);
+    await provider.forceFlush();
+    expect(exported).toEqual(
+      [1, 3].map((value) => [
+        ['new_total', AggregationTemporality.DELTA, [value]],
+        ['old_total', AggregationTemporality.CUMULATIVE, [5]],
+      ]),
+    );
   });
 
   describe('start times', () => {
