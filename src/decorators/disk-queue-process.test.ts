@@ -1,11 +1,12 @@
 // Runs the built package in processes that are killed, and on disks that fill up; `npm test` builds it first.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { Worker } from 'node:worker_threads';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 
 const MODULE = new URL('../../dist/decorators/index.js', import.meta.url).href;
@@ -69,20 +70,83 @@ describe('a process that is killed', () => {
   });
 });
 
-describe.runIf(mayMount())('a file system', () => {
-  test.each(['full', 'read-only'])(
-    'that is %s is replaced by memory, and used again once it can be',
-    async (kind) => {
-      const args = ['-m', process.execPath, fixture('queue-on-bad-disk.js'), MODULE, temporaryFolder(), kind];
-      const { stdout } = await promisify(execFile)('unshare', args);
-      const { sent, received, whileBad, afterwards, error } = JSON.parse(stdout);
-      expect(whileBad).toMatchObject({ isOnDisk: false });
-      expect(whileBad.memoryPoints).toBeGreaterThanOrEqual(500);
-      expect(error).toBeUndefined();
-      expect(afterwards).toMatchObject({ isOnDisk: true, memoryPoints: 0, batches: sent });
-      expect(received).toEqual(Array.from({ length: sent }, (_, i) => i));
-    },
-  );
+describe('a worker thread', () => {
+  function workerWith(dir: string, name: string): Worker {
+    const worker = new Worker(fixture('queue-in-worker.js'), { workerData: { module: MODULE, dir, name } });
+    onTestFinished(async () => void (await worker.terminate()));
+    return worker;
+  }
+  async function answerTo(worker: Worker, number: number): Promise<string> {
+    worker.postMessage(number);
+    const [answer] = await once(worker, 'message');
+    return answer;
+  }
+
+  test('has a queue of its own in the same folder, by its name', async () => {
+    const dir = temporaryFolder();
+    const workers = [workerWith(dir, 'a'), workerWith(dir, 'b')];
+    const answers = await Promise.all(workers.map((worker) => answerTo(worker, 1)));
+    expect(answers).toEqual(['accepted', 'accepted']);
+    expect((await readdir(dir)).sort()).toEqual(['a', 'b']);
+  });
+
+  // Elsewhere it takes 20 s to tell whether a thread still is there.
+  if (process.platform === 'linux') {
+    test('is refused the queue of another one at once, and has it at once when that one was ended', async () => {
+      const dir = temporaryFolder();
+      const first = workerWith(dir, 'q');
+      expect(await answerTo(first, 1)).toBe('accepted');
+      const second = workerWith(dir, 'q');
+      expect(await answerTo(second, 2)).toContain(`the queue is in use by process ${process.pid} on `);
+      // Without a shutdown.
+      await first.terminate();
+      expect(await answerTo(second, 3)).toBe('accepted');
+      await second.terminate();
+
+      const { createExporter, diskQueue } = (await import(MODULE)) as typeof import('./index.ts');
+      const received: unknown[] = [];
+      const exporter = createExporter({
+        name: 'next',
+        export: async ({ scopeMetrics }) =>
+          void received.push(scopeMetrics[0]!.metrics[0]!.dataPoints[0]!.value),
+      });
+      const queue = diskQueue(exporter, { dir, name: 'q' });
+      await queue.forceFlush();
+      await queue.shutdown();
+      expect(received).toEqual([1, 3]);
+    });
+  }
+});
+
+describe('a disk', () => {
+  async function inTrouble(command: string[]) {
+    const { stdout } = await promisify(execFile)(command[0]!, command.slice(1));
+    const { sent, received, whileGood, whileBad, afterwards } = JSON.parse(stdout);
+    expect(whileGood).toMatchObject({ isOnDisk: true, memoryPoints: 0 });
+    expect(whileBad).toMatchObject({ isOnDisk: false });
+    expect(whileBad.memoryPoints).toBeGreaterThanOrEqual(500);
+    expect(afterwards).toMatchObject({ isOnDisk: true, memoryPoints: 0, batches: sent });
+    expect(received).toEqual(Array.from({ length: sent }, (_, i) => i));
+  }
+  const args = (trouble: string) => [
+    process.execPath,
+    fixture('queue-on-bad-disk.js'),
+    MODULE,
+    temporaryFolder(),
+    trouble,
+  ];
+
+  if (mayMount()) {
+    test.each(['full', 'read-only'])(
+      'that becomes %s is replaced by memory, and used again once it can be',
+      (kind) => inTrouble(['unshare', '-m', ...args(kind)]),
+    );
+  }
+
+  if (process.getuid !== undefined) {
+    test('that its owner may no longer use is replaced by memory, and used again once it can be', () =>
+      inTrouble(args('closed')));
+  }
 });
 
 /** Kills it once so many batches were accepted, and returns what it had printed: their numbers. */

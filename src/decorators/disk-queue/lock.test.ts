@@ -45,7 +45,8 @@ describe('the lock of a queue', () => {
   });
 
   test('of a process that has ended is taken over at once', async () => {
-    const folder = await lockOf({ pid: await deadPid(), started: '1' });
+    const pid = await deadPid();
+    const folder = await lockOf({ pid, thread: `${pid}/task/${pid}`, started: '1' });
     await acquired(folder);
     expect(logs).toEqual([]);
   });
@@ -53,7 +54,8 @@ describe('the lock of a queue', () => {
   test.runIf(process.platform === 'linux')(
     'of a process whose pid another one has now is taken over at once',
     async () => {
-      const folder = await lockOf({ pid: process.ppid, started: '1' });
+      const thread = `${process.ppid}/task/${process.ppid}`;
+      const folder = await lockOf({ pid: process.ppid, thread, started: '1' });
       await acquired(folder);
       expect(logs).toEqual([]);
     },
@@ -66,7 +68,7 @@ describe('the lock of a queue', () => {
       onTestFinished(() => void child.kill());
       const line = await readFile(`/proc/${child.pid}/stat`, 'utf8');
       const started = line.slice(line.lastIndexOf(')') + 2).split(' ')[19];
-      const folder = await lockOf({ pid: child.pid, started });
+      const folder = await lockOf({ pid: child.pid, thread: `${child.pid}/task/${child.pid}`, started });
       await expect(acquired(folder)).rejects.toThrow(`in use by process ${child.pid}`);
     },
   );
@@ -74,7 +76,6 @@ describe('the lock of a queue', () => {
   test.each([
     ['another container', { namespace: 'pid:[1]' }],
     ['another machine', { boot: 'other', host: 'other', namespace: 'pid:[1]' }],
-    ['another thread of this process', { thread: 99 }],
   ])('of %s is taken over when nobody touches it, and not before', async (_, change) => {
     const folder = await lockOf(change);
     const path = join(folder, 'lock');
@@ -108,13 +109,14 @@ describe('the lock of a queue', () => {
   });
 
   test('goes to one of many who find it stale at once', async () => {
-    const folder = await lockOf({ pid: await deadPid(), started: '1' });
+    const pid = await deadPid();
+    const folder = await lockOf({ pid, thread: `${pid}/task/${pid}`, started: '1' });
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => acquired(folder)));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });
 
   test('is no longer waited for when the queue is shut down', async () => {
-    const folder = await lockOf({ thread: 99 });
+    const folder = await lockOf({ namespace: 'pid:[1]' });
     const controller = new AbortController();
     const waiting = QueueLock.acquire(folder, controller.signal);
     setTimeout(() => controller.abort(new Error('shut down')), 20);

@@ -1,15 +1,14 @@
 // One queue at a time in a folder: two would deliver everything twice.
 //
-// A file says who is in it. Whether its maker still lives is certain on Linux, by boot, pid namespace, pid and start time, which
-// no other process has; on other systems, when there is no process of that pid. Else (another container, another host, an
-// ended thread of this process) it counts as gone when the file has not been touched for a while.
+// A file says who is in it. Whether its maker still lives is certain on Linux, by boot, pid namespace, thread and start time, which
+// no other thread has; on other systems, when there is no process of that pid. Else (another container, another host, elsewhere
+// another thread of this process) it counts as gone when the file has not been touched for a while.
 import { randomUUID } from 'node:crypto';
-import type { BigIntStats } from 'node:fs';
+import { type BigIntStats, readlinkSync } from 'node:fs';
 import { type FileHandle, link, open, readFile, readlink, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { threadId } from 'node:worker_threads';
 import { isObject } from '../../data/checked-options.ts';
 import { report } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
@@ -23,12 +22,13 @@ const SETTLE_MILLIS = 200;
 
 interface Maker {
   pid: number;
-  thread: number;
   host: string;
   since: string;
   /** Empty where the system does not tell. */
   boot: string;
   namespace: string;
+  /** `<pid>/task/<number of the thread>` */
+  thread: string;
   started: string;
 }
 
@@ -159,10 +159,7 @@ function parsed(text: string): Maker | undefined {
 
 async function lifeOf(other: Maker, self: Maker): Promise<'alive' | 'dead' | 'unknown'> {
   if (self.boot !== '' && other.boot === self.boot && other.namespace === self.namespace) {
-    const started = await startOf(other.pid);
-    if (started === '') return isThere(other.pid) ? 'unknown' : 'dead';
-    if (started !== other.started) return 'dead';
-    return other.pid !== self.pid || other.thread === self.thread ? 'alive' : 'unknown';
+    return (await startOf(other.thread)) === other.started ? 'alive' : 'dead';
   }
   return self.boot === '' && other.host === self.host && !isThere(other.pid) ? 'dead' : 'unknown';
 }
@@ -201,25 +198,35 @@ function inUse(path: string, other: Maker | undefined): ExportError {
 }
 
 async function maker(): Promise<Maker> {
+  const thread = ownThread();
   const [boot, namespace, started] = await Promise.all([
     readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
       (id) => id.trim(),
       () => '',
     ),
     readlink('/proc/self/ns/pid').catch(() => ''),
-    startOf(process.pid),
+    startOf(thread),
   ]);
   // Without one of them nothing is certain.
   const isCertain = boot !== '' && namespace !== '' && started !== '';
   const since = new Date().toISOString();
-  const who = { pid: process.pid, thread: threadId, host: hostname(), since };
-  return { ...who, boot: isCertain ? boot : '', namespace, started };
+  const who = { pid: process.pid, host: hostname(), since };
+  return { ...who, boot: isCertain ? boot : '', namespace, thread, started };
 }
 
-/** When a process was started, in ticks since the boot; empty when there is none, or it cannot be told. */
-async function startOf(pid: number): Promise<string> {
+/** Synchronous, because a promise would ask for one of the threads that work for promises; and no disk is behind it. */
+function ownThread(): string {
   try {
-    const line = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return readlinkSync('/proc/thread-self');
+  } catch {
+    return '';
+  }
+}
+
+/** When a thread was started, in ticks since the boot; empty when there is none, or it cannot be told. */
+async function startOf(thread: string): Promise<string> {
+  try {
+    const line = await readFile(`/proc/${thread}/stat`, 'utf8');
     // The name of the command, in parentheses, may hold anything.
     return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
   } catch {
