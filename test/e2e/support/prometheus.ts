@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { binaryPath } from '../../../scripts/servers/go-servers.js';
 import { freePort } from '../../support/free-port.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import type { Volume } from '../faults/volume.ts';
 import { answersOk, type ServerProcess, startServer } from './server-process.ts';
 
 export interface PrometheusOptions {
@@ -16,6 +17,12 @@ export interface PrometheusOptions {
   rules?: string[];
   /** Accepted this far back. Default 10 minutes. */
   outOfOrderWindow?: string;
+  /** Where the data is, on a disk of its own. Default a folder. */
+  volume?: Volume;
+  /** Who may connect, and how (`--web.config.file`). With certificates, `url` begins with https. */
+  web?: { tls_server_config?: object; basic_auth_users?: Record<string, string> };
+  /** Asked whether it is ready, where everybody else is refused. */
+  isReady?: (url: string) => Promise<boolean>;
 }
 
 export interface Prometheus extends ServerProcess {
@@ -40,6 +47,9 @@ export async function startPrometheus({
   scrape = {},
   rules = [],
   outOfOrderWindow = '10m',
+  volume,
+  web,
+  isReady = (url) => answersOk(`${url}/-/ready`),
 }: PrometheusOptions = {}): Promise<Prometheus> {
   const [prometheus, promtool] =
     version === 2
@@ -61,18 +71,22 @@ export async function startPrometheus({
     }),
   );
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = `${web?.tls_server_config ? 'https' : 'http'}://127.0.0.1:${port}`;
+  const webConfig = join(folder, 'web.yml');
+  if (web) writeFileSync(webConfig, JSON.stringify(web));
   const server = await startServer({
     command: prometheus,
+    volume,
     args: () => [
       `--config.file=${config}`,
+      ...(web ? [`--web.config.file=${webConfig}`] : []),
       `--web.listen-address=127.0.0.1:${port}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
+      `--storage.tsdb.path=${join(volume?.dir ?? folder, 'data')}`,
       '--web.enable-remote-write-receiver',
       '--web.enable-admin-api',
       ...FLAGS[version],
     ],
-    isReady: () => answersOk(`${url}/-/ready`),
+    isReady: () => isReady(url),
   });
   return { ...server, url, writeUrl: `${url}/api/v1/write`, promtool };
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll } from 'vitest';
+import type { Volume } from '../faults/volume.ts';
 
 export interface ServerProcess {
   /** All that it has logged in all its lives. */
@@ -20,6 +21,8 @@ export interface ServerProcess {
 
 export interface ServerCommand {
   readonly command: string;
+  /** The disk that it is to see. */
+  readonly volume?: Volume | undefined;
   /** Asked at each start. */
   args(): string[];
   /** @param log what it has logged since this start */
@@ -36,7 +39,7 @@ afterAll(async () => {
 });
 
 /** Settles when the server is ready. */
-export async function startServer({ command, args, isReady }: ServerCommand): Promise<ServerProcess> {
+export async function startServer({ command, volume, args, isReady }: ServerCommand): Promise<ServerProcess> {
   let logs = '';
   let child: ChildProcess;
   let ended: Promise<void> = Promise.resolve();
@@ -44,7 +47,8 @@ export async function startServer({ command, args, isReady }: ServerCommand): Pr
   async function start(): Promise<void> {
     let log = '';
     let hasEnded = false;
-    child = spawn(command, args(), { stdio: ['ignore', 'ignore', 'pipe'] });
+    const [program, given] = volume ? volume.command(command, args()) : [command, args()];
+    child = spawn(program, given, { stdio: ['ignore', 'ignore', 'pipe'] });
     const current = child;
     ended = new Promise((resolve) => {
       const end = () => {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { unpackedPath } from '../../../scripts/servers/debian-servers.js';
 import { freePort } from '../../support/free-port.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
+import type { Volume } from '../faults/volume.ts';
 import { answersOk, type ServerProcess, startServer } from './server-process.ts';
 
 export interface VictoriaMetrics extends ServerProcess {
@@ -12,13 +13,20 @@ export interface VictoriaMetrics extends ServerProcess {
   flush(): Promise<void>;
 }
 
-/** @param age `old` is what Debian 12 has, from 2022, which is also what many still run */
-export async function startVictoriaMetrics(age: 'old' | 'new' = 'old'): Promise<VictoriaMetrics> {
+/**
+ * @param age `old` is what Debian 12 has, from 2022, which is also what many still run
+ * @param volume where the data is, on a disk of its own; default a folder
+ */
+export async function startVictoriaMetrics(
+  age: 'old' | 'new' = 'old',
+  { volume }: { volume?: Volume | undefined } = {},
+): Promise<VictoriaMetrics> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const data = join(temporaryFolder(), 'data');
+  const data = join(volume?.dir ?? temporaryFolder(), 'data');
   const server = await startServer({
     command: age === 'old' ? 'victoria-metrics' : unpackedPath('victoria-metrics'),
+    volume,
     args: () => [
       `-httpListenAddr=127.0.0.1:${port}`,
       `-storageDataPath=${data}`,
