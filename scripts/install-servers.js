@@ -5,18 +5,32 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { unpackDebianServers } from './servers/debian-servers.js';
 import { buildGoServers } from './servers/go-servers.js';
 
-/** Debian package of each binary. Nothing is started: the tests start their own, on free ports. */
+/**
+ * Debian package of each binary, and what it is asked to see whether it is there. Nothing is started: the tests start their
+ * own, on free ports.
+ *
+ * @type {{ binary: string, package: string, args?: string[] }[]}
+ */
 const SERVERS = [
   { binary: 'prometheus', package: 'prometheus' },
   { binary: 'promtool', package: 'prometheus' },
   { binary: 'prometheus-pushgateway', package: 'prometheus-pushgateway' },
   { binary: 'victoria-metrics', package: 'victoria-metrics' },
+  // Strict parsers of what is scraped. Debian's own Python has its packages, whatever else is on the PATH.
+  {
+    binary: '/usr/bin/python3',
+    package: 'python3-prometheus-client',
+    args: ['-c', 'import prometheus_client'],
+  },
 ];
 
-/** @param {string} binary */
-const isInstalled = (binary) => spawnSync(binary, ['--version'], { stdio: 'ignore' }).error === undefined;
+/** @param {(typeof SERVERS)[number]} server */
+function isInstalled({ binary, args }) {
+  const { error, status } = spawnSync(binary, args ?? ['--version'], { stdio: 'ignore' });
+  return error === undefined && (args === undefined || status === 0);
+}
 
-const missing = SERVERS.filter(({ binary }) => !isInstalled(binary));
+const missing = SERVERS.filter((server) => !isInstalled(server));
 
 if (missing.length > 0) {
   const packages = [...new Set(missing.map((server) => server.package))];
@@ -24,9 +38,9 @@ if (missing.length > 0) {
   try {
     apt('update');
     apt('install', '--yes', '--no-install-recommends', ...packages);
-    const absent = missing.filter(({ binary }) => !isInstalled(binary));
+    const absent = missing.filter((server) => !isInstalled(server));
     if (absent.length > 0)
-      throw new Error(`not on the PATH: ${absent.map(({ binary }) => binary).join(', ')}`);
+      throw new Error(`not on the PATH: ${absent.map(({ package: name }) => name).join(', ')}`);
     console.log(`Installed ${packages.join(', ')} in ${Math.round((performance.now() - start) / 1000)} s`);
   } catch (error) {
     console.error(
