@@ -65,6 +65,13 @@ describe('fallback', () => {
     expect(second.exports).toEqual([]);
   });
 
+  test('gives the secondary a batch of which the primary refused all', async () => {
+    const all = new ExportError('REJECTED', 'all are bad', { rejectedDataPoints: 2 });
+    const { second, exporter } = pair([fails(all)]);
+    expect(await exported(exporter, deltas(1, 2))).toBeUndefined();
+    expect(second.exports).toEqual([[1, 2]]);
+  });
+
   test('gives up on a primary that hangs, and does not wait for it again while it does', async () => {
     const { first, second, exporter } = pair([hangs], [], { timeoutMillis: 1_000 });
     const sent = exported(exporter, deltas(1));
@@ -109,6 +116,10 @@ describe('fallback', () => {
     expect(await exported(exporter, deltas(2))).toBeUndefined();
     expect(second.exports).toEqual([[1], [2]]);
     expect(first.exports).toEqual([[1], [2]]);
+    // It has delivered, so it comes first again.
+    await exported(exporter, deltas(3));
+    expect(first.exports).toEqual([[1], [2], [3]]);
+    expect(second.exports).toEqual([[1], [2]]);
   });
 
   /** Delivers the first point, and says so when it is told to stop. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { createExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { batchOf, counter, gauge } from '../encoding/fixtures/metrics.ts';
 import { exported } from '../exporters/fixtures/exporting.ts';
@@ -40,6 +41,19 @@ async function left(options: FilterOptions, from: MetricBatch = batch) {
 }
 
 describe('filter', () => {
+  test('passes on an empty batch, since what is inside may owe something from before', async () => {
+    expect(await left({ include: { name: 'x' } }, batchOf([]))).toEqual([]);
+  });
+
+  test('makes the same batch of the same one, of which what is inside may have a part', async () => {
+    const seen: MetricBatch[] = [];
+    const inner = createExporter({ name: 'inner', export: async (it) => void seen.push(it) });
+    const filtering = filter(inner, { exclude: { scope: 'runtime' } });
+    for (let i = 0; i < 2; i++) await exported(filtering, batch);
+    expect(seen).toHaveLength(2);
+    expect(seen[0]).toBe(seen[1]);
+  });
+
   test.each<[string, FilterOptions, unknown]>([
     ['the name of the scope', { include: { scope: 'runtime' } }, [['runtime', ['heap', 6]]]],
     ['a pattern for the scope', { exclude: { scope: '@shop/*' } }, [['runtime', ['heap', 6]]]],

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
 import { ExportError } from '../data/errors.ts';
+import { createExporter } from '../data/exporter.ts';
 import { everyKind } from '../encoding/fixtures/every-kind.ts';
 import { exported } from '../exporters/fixtures/exporting.ts';
 import { answering, deltas, fails, takes } from './fixtures/answering.ts';
@@ -37,6 +38,16 @@ describe('logging', () => {
       points: 10,
     };
     expect(lines).toEqual([['info', 'export of metrics delivered', fields]]);
+  });
+
+  test('logs how many points the receiver refused of what it took', async () => {
+    const { logger, lines } = recordingLogger();
+    const refusal = new ExportError('REJECTED', 'some are bad', { rejectedDataPoints: 2 });
+    const picky = createExporter({ name: 'picky', export: async () => refusal });
+    expect(await exported(logging(picky, { logger }), deltas(1, 2, 3))).toBe(refusal);
+    expect(lines).toMatchObject([
+      ['info', 'export of metrics delivered', { outcome: 'success', rejectedPoints: 2 }],
+    ]);
   });
 
   test('logs a failure with its code and what is owed, and passes it on', async () => {

@@ -11,6 +11,20 @@ import { multi } from './multi.ts';
 const down = new ExportError('UNAVAILABLE', 'not now', { retryable: true });
 const refused = new ExportError('REJECTED', 'never');
 
+test('a multi that waits for a slow exporter does not keep the process alive', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+  let answer = () => {};
+  const slow = answering('slow', [() => new Promise<void>((resolve) => void (answer = resolve))], {
+    timeoutMillis: 0,
+  });
+  const before = timers();
+  const sent = exported(multi([slow.exporter], { waitMillis: 60_000 }), deltas(1));
+  await vi.waitFor(() => expect(slow.exports).toEqual([[1]]));
+  expect(timers()).toBeLessThanOrEqual(before);
+  answer();
+  expect(await sent).toBeUndefined();
+});
+
 describe('multi', () => {
   const logs = captureLogs();
   beforeEach(() => void vi.useFakeTimers());
@@ -32,6 +46,7 @@ describe('multi', () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(await result).toBeUndefined();
     expect([a.exports, b.exports]).toEqual([[[1, 2]], [[1, 2]]]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('tells who failed and why; the others have the batch, and the caller owes nothing', async () => {
@@ -51,6 +66,19 @@ describe('multi', () => {
     expect(good.exports).toEqual([[1], [10]]);
     expect(bad.exports).toEqual([[1], [1], [10]]);
     expect(worse.exports).toEqual([[1], [10]]);
+  });
+
+  test('tells of all who refused points of what they took, with the number of the worst', async () => {
+    const picky = (name: string, rejectedDataPoints: number) =>
+      createExporter({
+        name,
+        selectAggregationTemporality: () => AggregationTemporality.DELTA,
+        export: async () => new ExportError('REJECTED', 'some are bad', { rejectedDataPoints }),
+      });
+    const exporter = multi([picky('a', 1), answering('b').exporter, picky('c', 3), picky('d', 2)]);
+    const error = await exported(exporter, deltas(1, 2, 3));
+    expect(error).toMatchObject({ code: 'REJECTED', rejectedDataPoints: 3 });
+    expect(error!.message).toContain('3 of 4 exporters delivered without some points: a (1 of 4)');
   });
 
   test('sends only the points still owed, and again when the caller tries again', async () => {

@@ -33,6 +33,20 @@ describe('Resumable', () => {
     expect(exports).toEqual([[1], [1]]);
   });
 
+  test('what was delivered while its caller waited is sent again when it is exported again', async () => {
+    const { resumable, exports } = setUp();
+    const batch = deltas(1);
+    await resumable.export(batch, waiting);
+    await resumable.export(batch, waiting);
+    expect(exports).toEqual([[1], [1]]);
+  });
+
+  test('an empty batch is passed on, since what is inside may owe something from before', async () => {
+    const { resumable, exports } = setUp();
+    await resumable.export(deltas(), waiting);
+    expect(exports).toEqual([[]]);
+  });
+
   test('of what was delivered in part, the rest is sent, and still owed when that fails', async () => {
     const rest = deltas(2);
     const { resumable, exports } = setUp(part(rest), down);

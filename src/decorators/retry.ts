@@ -30,7 +30,6 @@ export function retry(exporter: PushMetricExporter, options: RetryOptions = {}):
       });
     } finally {
       underWay.delete(waits);
-      signal.removeEventListener('abort', stop);
     }
   });
 
