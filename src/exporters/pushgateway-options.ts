@@ -5,6 +5,7 @@ import type { BasicAuth } from './basic-auth.ts';
 import type { BearerToken, HeadersOption } from './request-headers.ts';
 
 export const PUSH_METHODS = ['PUT', 'POST'] as const;
+export const PUSH_FORMATS = ['text', 'protobuf'] as const;
 export const PUSH_COMPRESSIONS = ['none', 'gzip'] as const;
 
 /** Which group, and how to get there. */
@@ -61,6 +62,12 @@ export interface PushOptions extends PushgatewayGroupOptions {
    * @default 'PUT'
    */
   method?: (typeof PUSH_METHODS)[number];
+  /**
+   * `protobuf` has exponential histograms (as native ones) and exemplars, which text has not. A Prometheus of version 2.40 or later
+   * scrapes them from the Pushgateway where native histograms are enabled.
+   * @default 'text': what takes the place of a Pushgateway elsewhere mostly reads nothing else
+   */
+  format?: (typeof PUSH_FORMATS)[number];
   /**
    * How bodies are compressed, in Node's thread pool.
    * @default 'none': every Pushgateway takes it

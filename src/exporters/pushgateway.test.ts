@@ -5,6 +5,7 @@ import { createAuthority } from '../../test/support/certificates.ts';
 import { captureLogs } from '../../test/support/collected.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
+import { encodePrometheusProtobuf } from '../encoding/prometheus-protobuf.ts';
 import { ManualMetricReader, MeterProvider, resourceFromAttributes } from '../index.ts';
 import {
   type HttpBehaviour,
@@ -56,6 +57,17 @@ describe('pushgateway', () => {
     expect(gunzipSync(requests[0]!.raw).toString()).toBe(
       '# HELP requests_total Requests\n# TYPE requests_total counter\nrequests_total{series="0"} 5\n',
     );
+  });
+
+  test('protobuf, which says the same and is what it claims to be', async () => {
+    const { url, requests } = await gateway();
+    expect(await exported(made({ url, format: 'protobuf' }), counterBatch(5))).toBeUndefined();
+    expect(requests[0]!.headers).toMatchObject({
+      'content-type':
+        'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+    });
+    const same = Buffer.concat([...encodePrometheusProtobuf(counterBatch(5))]);
+    expect(Buffer.compare(requests[0]!.raw, same)).toBe(0);
   });
 
   test('asks for totals', () => {
@@ -258,6 +270,7 @@ describe('pushgateway', () => {
     [{ grouping: { a: 'x\udc00' } }, 'without lone surrogates'],
     [{ method: 'DELETE' }, "method is 'DELETE'; it must be 'PUT' or 'POST'"],
     [{ compression: 'zstd' }, "compression is 'zstd'; it must be 'none' or 'gzip'"],
+    [{ format: 'openmetrics' }, "format is 'openmetrics'; it must be 'text' or 'protobuf'"],
     [{ deleteOnShutdown: 1 }, 'deleteOnShutdown is 1'],
     [{ scopeLabels: 'no' }, "scopeLabels is 'no'"],
     [{ basicAuth: { username: 'a:b', password: 'hunter2' } }, 'basicAuth cannot work'],

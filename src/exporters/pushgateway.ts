@@ -9,6 +9,7 @@ import type { CollectionResult } from '../data/reader.ts';
 import { toBatch } from '../data/to-batch.ts';
 import { VERSION } from '../data/version.ts';
 import { withExportedLabels } from '../encoding/exported-labels.ts';
+import { encodePrometheusProtobuf } from '../encoding/prometheus-protobuf.ts';
 import { encodePrometheusText, PROMETHEUS_TEXT_CONTENT_TYPE } from '../encoding/prometheus-text.ts';
 import { retrying } from '../net/backoff.ts';
 import { compressor } from '../net/compression.ts';
@@ -23,6 +24,7 @@ import { validOtlpOptions } from './otlp-options.ts';
 import { pushgatewayGroup } from './pushgateway-group.ts';
 import {
   PUSH_COMPRESSIONS,
+  PUSH_FORMATS,
   PUSH_METHODS,
   type PushgatewayGroupOptions,
   type PushgatewayOptions,
@@ -33,6 +35,15 @@ import { answerError, mayPass } from './text-answer.ts';
 
 export type { BasicAuth } from './basic-auth.ts';
 export type { PushgatewayGroupOptions, PushgatewayOptions, PushOptions } from './pushgateway-options.ts';
+
+const FORMATS = {
+  text: { encode: encodePrometheusText, contentType: PROMETHEUS_TEXT_CONTENT_TYPE },
+  protobuf: {
+    encode: encodePrometheusProtobuf,
+    contentType:
+      'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+  },
+};
 
 /** Requests end in time themselves; this bounds what should hang all the same. */
 const GRACE_MILLIS = 1_000;
@@ -110,8 +121,9 @@ async function withGroup(
 type Group = ReturnType<typeof openGroup>;
 
 function openGroup(owner: string, options: PushOptions) {
-  const { url, job, grouping = {}, method = 'PUT', compression = 'none', ...others } = options;
-  const { scopeLabels, targetInfo, basicAuth, bearerToken, headers, timeoutMillis, retry, ...rest } = others;
+  const { url, job, grouping = {}, method = 'PUT', ...others } = options;
+  const { format = 'text', compression = 'none', ...more } = others;
+  const { scopeLabels, targetInfo, basicAuth, bearerToken, headers, timeoutMillis, retry, ...rest } = more;
   const { tls, proxy, socketPath, keepAliveMillis, maxConnectionAgeMillis, dispatcher, ...unknown } = rest;
   const { demand, demandSecret, demandNothing } = optionChecks(owner);
   demandNothing(unknown);
@@ -124,6 +136,7 @@ function openGroup(owner: string, options: PushOptions) {
   );
   const { path, labels } = pushgatewayGroup(owner, job, grouping);
   demand(PUSH_METHODS.includes(method), 'method', method, "'PUT' or 'POST'");
+  demand(PUSH_FORMATS.includes(format), 'format', format, "'text' or 'protobuf'");
   demand(PUSH_COMPRESSIONS.includes(compression), 'compression', compression, "'none' or 'gzip'");
   const isSwitch = (value: unknown) => value === undefined || typeof value === 'boolean';
   demand(isSwitch(scopeLabels), 'scopeLabels', scopeLabels, 'true or false');
@@ -167,18 +180,19 @@ function openGroup(owner: string, options: PushOptions) {
     timeoutMillis: limits.timeoutMillis,
     push: (batch: MetricBatch, outer?: AbortSignal) =>
       inTime(outer, async (signal) => {
-        const text = encodePrometheusText(await inSlices(withExportedLabels(batch, labels), { signal }), {
+        const { encode, contentType } = FORMATS[format];
+        const encoded = encode(await inSlices(withExportedLabels(batch, labels), { signal }), {
           scopeLabels,
           targetInfo,
           onProblem: ({ cause, message }) => report('warn', `${owner}:${cause}`, message),
         });
         const chunks: Uint8Array[] = [];
-        for await (const chunk of sliced(text, { signal })) chunks.push(chunk);
+        for await (const chunk of sliced(encoded, { signal })) chunks.push(chunk);
         const body = Buffer.concat(chunks);
         return {
           method,
           headers: {
-            'content-type': PROMETHEUS_TEXT_CONTENT_TYPE,
+            'content-type': contentType,
             ...(compress && { 'content-encoding': compress.contentEncoding }),
           },
           body: compress ? await compress.compress(body) : body,

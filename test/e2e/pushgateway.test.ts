@@ -1,4 +1,5 @@
 // A real Pushgateway, and a Prometheus that scrapes it: what was pushed is what can be asked for.
+import { ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import {
   deleteGroup,
@@ -7,6 +8,7 @@ import {
   pushOnce,
 } from '../../src/exporters/pushgateway.ts';
 import {
+  AggregationType,
   type ExportError,
   ManualMetricReader,
   MeterProvider,
@@ -212,6 +214,65 @@ test('a Pushgateway that is paused, and one that is gone: pushes wait within the
     'rows_total{instance="",job="import"} 8',
   );
 });
+
+test.each([
+  ['old', 2],
+  ['new', 3],
+] as const)(
+  'native histograms and exemplars, by way of an %s Pushgateway and Prometheus %i',
+  async (age, version) => {
+    const own = await startPushgateway(age);
+    onTestFinished(() => own.stop());
+    const prometheus = await startPrometheus({
+      version,
+      targets: [new URL(own.url).host],
+      scrape: { honor_labels: true, ...(version === 3 && { scrape_native_histograms: true }) },
+    });
+    onTestFinished(() => prometheus.stop());
+    const reader = new ManualMetricReader();
+    const meter = new MeterProvider({
+      readers: [reader],
+      views: [{ instrumentName: 'native', aggregation: { type: AggregationType.EXPONENTIAL_HISTOGRAM } }],
+    }).getMeter('m');
+    const native = meter.createHistogram('native');
+    for (let i = 1; i <= 1_000; i++) native.record(i);
+    const span = {
+      traceId: '0af7651916cd43dd8448eb211c80319c',
+      spanId: 'b7ad6b7169203331',
+      traceFlags: TraceFlags.SAMPLED,
+    };
+    meter.createCounter('hits').add(3, {}, trace.setSpanContext(ROOT_CONTEXT, span));
+    const target = { url: own.url, job: 'import', grouping: { shard: 'größe/1' } };
+    await pushOnce(reader, { ...target, format: 'protobuf', compression: 'gzip' });
+
+    async function get<T>(path: string, parameters: Record<string, string>): Promise<T> {
+      const url = `${prometheus.url}/api/v1/${path}?${new URLSearchParams(parameters)}`;
+      return ((await (await fetch(url)).json()) as { data: T }).data;
+    }
+    async function query(promql: string): Promise<number[]> {
+      const { result } = await get<{ result: { value: [number, string] }[] }>('query', { query: promql });
+      return result.map(({ value }) => Number(value[1]));
+    }
+    await vi.waitFor(
+      async () =>
+        expect(await query('histogram_count(native{job="import",shard="größe/1"})')).toEqual([1_000]),
+      { timeout: 20_000 },
+    );
+    expect(await query('histogram_sum(native)')).toEqual([500_500]);
+    const [median] = await query('histogram_quantile(0.5, native)');
+    expect(Math.abs(median! / 500 - 1)).toBeLessThan(0.05);
+    expect(await query('hits_total')).toEqual([3]);
+    const now = Date.now() / 1_000;
+    const found = await get<{ exemplars: unknown[] }[]>('query_exemplars', {
+      query: 'hits_total',
+      start: String(now - 60),
+      end: String(now + 60),
+    });
+    expect(found.flatMap(({ exemplars }) => exemplars)).toMatchObject([
+      { labels: { trace_id: span.traceId, span_id: span.spanId }, value: '3' },
+    ]);
+  },
+);
 
 test('Prometheus scrapes what was pushed', async () => {
   await wipe();
