@@ -172,3 +172,54 @@ test('a scraper that takes nothing for thirty seconds is cut off', async () => {
   expect(await ended).toEqual([undefined]);
   await once(scraper.resume(), 'close');
 });
+
+test('a connection that someone else has broken ends the answer, without an error that nobody hears', async () => {
+  const answered = new Promise<boolean>((resolve, reject) => {
+    listening((request, response) => {
+      let isEnded = false;
+      function* chunks() {
+        try {
+          yield Buffer.alloc(10);
+          response.destroy();
+          for (;;) yield Buffer.alloc(10);
+        } finally {
+          isEnded = true;
+        }
+      }
+      answerScrape(request, response, async (_, gone) => ({
+        status: 200,
+        headers: {},
+        body: sliced(chunks(), { signal: gone }),
+      })).then(() => resolve(isEnded), reject);
+    }).then(({ url }) => fetch(url).catch(() => {}));
+  });
+  expect(await answered).toBe(true);
+});
+
+test('a middleware that writes may say to wait', async () => {
+  let asked = 0;
+  let drained = 0;
+  let mostAhead = 0;
+  const { url } = await listening((request, response) => {
+    const { write } = response;
+    response.write = (chunk: Uint8Array) => {
+      write.call(response, chunk, 'utf8');
+      return false;
+    };
+    function* chunks() {
+      for (let i = 0; i < 5; i++) {
+        asked++;
+        mostAhead = Math.max(mostAhead, asked - drained);
+        yield Buffer.from(`${i}\n`);
+      }
+    }
+    answerScrape(request, response, async () => ({ status: 200, headers: {}, body: sliced(chunks()) }));
+    setTimeout(function drain() {
+      if (!response.writableEnded) setTimeout(drain);
+      drained = asked;
+      response.emit('drain');
+    });
+  });
+  expect(await (await fetch(url)).text()).toBe('0\n1\n2\n3\n4\n');
+  expect(mostAhead).toBe(1);
+});
