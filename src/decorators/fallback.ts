@@ -6,7 +6,7 @@ import type { MetricBatch } from '../data/metric-batch.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { allOf } from './all-of.ts';
 import { GRACE_MILLIS, wrapped } from './decorate.ts';
-import { type Failure, failedTogether } from './failed-together.ts';
+import { type Failure, failedTogether, refusedInAll } from './failed-together.ts';
 import { limitedExport } from './limited-export.ts';
 import { Resumable } from './resumable.ts';
 import { sharedSelectors } from './shared-selectors.ts';
@@ -71,18 +71,22 @@ export function fallback(
     const isSticky = performance.now() < stickyUntil;
     const failures: Failure[] = [];
     let owed = batch;
+    let refused = 0;
     for (const { name, deliver } of isSticky ? [toSecondary, toPrimary] : [toPrimary, toSecondary]) {
       try {
-        return await deliver(owed, signal);
+        return refusedInAll(await deliver(owed, signal), refused);
       } catch (cause) {
         const error = ExportError.from(cause);
         if (isTaken(error, owed)) throw error;
         failures.push({ name, error });
+        // Without a part that is owed, all of it is: the other one may take what this one refused.
+        if (error.undelivered !== undefined) refused += error.rejectedDataPoints ?? 0;
         owed = owedOf(error, owed);
         if (signal.aborted) break;
       }
     }
-    throw failedTogether('not delivered', failures, owed === batch ? undefined : owed);
+    const undelivered = owed === batch ? undefined : owed;
+    throw failedTogether('not delivered', failures, { undelivered, rejectedDataPoints: refused });
   });
 
   return createExporter({

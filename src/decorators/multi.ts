@@ -7,7 +7,7 @@ import { MetricBatch } from '../data/metric-batch.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { allOf } from './all-of.ts';
 import { wrapped } from './decorate.ts';
-import { type Failure, failedTogether, refusedTogether } from './failed-together.ts';
+import { type Failure, failedTogether, mostRefused, refusedTogether } from './failed-together.ts';
 import { Lane } from './lane.ts';
 import { sharedSelectors } from './shared-selectors.ts';
 
@@ -69,7 +69,9 @@ export function multi(
       const { name } = lane;
       try {
         const error = await run;
-        if (error !== undefined) refusals.push({ name, error });
+        if (error === undefined) return;
+        if (isWaiting) refusals.push({ name, error });
+        else reportFailure(lane, error);
       } catch (cause) {
         if (isWaiting) failures.push({ name, error: ExportError.from(cause) });
         else reportFailure(lane, cause);
@@ -83,7 +85,10 @@ export function multi(
     isWaiting = false;
     if (failures.length > 0) {
       const summary = `${failures.length} of ${lanes.length} exporters failed`;
-      throw failedTogether(summary, failures, new MetricBatch(batch.resource, []));
+      throw failedTogether(summary, failures, {
+        undelivered: new MetricBatch(batch.resource, []),
+        rejectedDataPoints: mostRefused([...failures, ...refusals]),
+      });
     }
     return refusals.length === 0 ? undefined : refusedTogether(lanes.length, refusals);
   }

@@ -1,7 +1,9 @@
 // Failed exports tried again.
 import type { PushMetricExporter } from '../data/exporter.ts';
+import type { MetricBatch } from '../data/metric-batch.ts';
 import { type RetryOptions, retrying, retryPolicy } from '../net/backoff.ts';
 import { decorate, wrapped } from './decorate.ts';
+import { refusedInAll } from './failed-together.ts';
 import { Resumable } from './resumable.ts';
 
 /**
@@ -25,9 +27,9 @@ export function retry(exporter: PushMetricExporter, options: RetryOptions = {}):
     signal.addEventListener('abort', stop, { once: true });
     underWay.add(waits);
     try {
-      return await retrying((undelivered) => inner.export(undelivered ?? batch, signal), policy, {
-        signal: waits.signal,
-      });
+      const attempt = async (undelivered: MetricBatch | undefined, rejected: number) =>
+        refusedInAll(await inner.export(undelivered ?? batch, signal), rejected);
+      return await retrying(attempt, policy, { signal: waits.signal });
     } finally {
       underWay.delete(waits);
     }

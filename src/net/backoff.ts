@@ -118,12 +118,12 @@ export interface RetryingOptions {
  * Runs `attempt` until it succeeds, fails for good, or the budget does not allow another wait. A wait that the server
  * asked for is kept at least; one that is longer than the time left ends it at once, since waiting would be in vain.
  *
- * @param attempt is given the points still owed, where an earlier failure named them
+ * @param attempt is given the points still owed, where an earlier failure named them, and how many were refused so far
  * @returns what the attempt resolved with; rejects with the last failure, which then names the points still owed and
  *   counts what was refused in all attempts
  */
 export async function retrying<T>(
-  attempt: (undelivered: MetricBatch | undefined) => Promise<T>,
+  attempt: (undelivered: MetricBatch | undefined, rejected: number) => Promise<T>,
   policy: RetryPolicy,
   options: RetryingOptions = {},
 ): Promise<T> {
@@ -140,7 +140,7 @@ export async function retrying<T>(
   let rejected = 0;
   for (let retries = 0; ; retries++) {
     try {
-      return await attempt(undelivered);
+      return await attempt(undelivered, rejected);
     } catch (cause) {
       const error = ExportError.from(cause);
       rejected += error.rejectedDataPoints ?? 0;

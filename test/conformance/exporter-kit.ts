@@ -12,6 +12,7 @@ import {
 import { MetricBatch } from '../../src/data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType, type ResourceMetrics } from '../../src/data/metric-data.ts';
 import { resourceFromAttributes } from '../../src/data/resource.ts';
+import { sliceBatch } from '../../src/data/slice-batch.ts';
 import { everyKind } from '../../src/encoding/fixtures/every-kind.ts';
 
 /** The SDK that other people's applications use. */
@@ -327,6 +328,16 @@ export async function simulated<T>(work: Promise<T>): Promise<T> {
   return watched;
 }
 
+/** In simulated time; whether the flush succeeds. */
+export function isFlushed(exporter: PushMetricExporter): Promise<boolean> {
+  return simulated(
+    exporter.forceFlush().then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
 /**
  * @param decorate the decorator with options that let exports pass; `isBorder` when it takes batches over and so does
  *   not pass on the caller's signal and the component's type; `isQueue` when it also answers before it delivers
@@ -440,6 +451,39 @@ export function decoratorContract(
       code: ExportResultCode.SUCCESS,
       error: { code: 'REJECTED', rejectedDataPoints: 1 },
     });
+  });
+
+  test(`${name} tells what a receiver refused of a batch that it took in part, once`, async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    let isFirst = true;
+    const exporter = decorate(
+      createExporter({
+        name: 'choosy',
+        async export(batch) {
+          if (!isFirst) return;
+          isFirst = false;
+          throw new ExportError('UNAVAILABLE', 'one taken, one refused', {
+            retryable: true,
+            rejectedDataPoints: 1,
+            undelivered: sliceBatch(batch, 2, batch.pointCount),
+          });
+        },
+      }),
+    );
+    let told = 0;
+    let owed: MetricBatch | undefined = everyKind();
+    while (owed !== undefined) {
+      const { code, error }: ExportResult = await simulated(send(exporter, owed));
+      const failure = error as ExportError | undefined;
+      told += failure?.rejectedDataPoints ?? 0;
+      owed =
+        code === ExportResultCode.FAILED && failure!.retryable ? (failure!.undelivered ?? owed) : undefined;
+    }
+    while (!(await isFlushed(exporter)));
+    const later = (await simulated(send(exporter))).error as ExportError | undefined;
+    await simulated(exporter.shutdown());
+    expect(told + (later?.rejectedDataPoints ?? 0)).toBe(1);
   });
 
   if (isBorder) return;

@@ -9,7 +9,7 @@ import { diskQueue, fallback, filter, logging, multi, retry, timeout } from '../
 import { batchOf, counter } from '../../src/encoding/fixtures/metrics.ts';
 import { captureLogs } from '../support/collected.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { LONGEST_MILLIS, send, simulated } from './exporter-kit.ts';
+import { isFlushed, LONGEST_MILLIS, send, simulated } from './exporter-kit.ts';
 import { type Fault, type ScriptedExporter, scriptedExporter } from './scripted-exporter.ts';
 
 type Nesting =
@@ -197,15 +197,6 @@ async function drive(exporter: PushMetricExporter): Promise<void> {
   }
   await simulated(exporter.shutdown());
   await vi.advanceTimersByTimeAsync(LONGEST_MILLIS);
-}
-
-function isFlushed(exporter: PushMetricExporter): Promise<boolean> {
-  return simulated(
-    exporter.forceFlush().then(
-      () => true,
-      () => false,
-    ),
-  );
 }
 
 async function holds(nesting: Nesting, strictness: Strictness): Promise<void> {

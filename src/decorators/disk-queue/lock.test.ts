@@ -2,10 +2,23 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { captureLogs } from '../../../test/support/collected.ts';
 import { temporaryFolder } from '../../../test/support/temporary-folder.ts';
 import { QueueLock } from './lock.ts';
+
+/** Done before the next file is renamed. */
+let meanwhile: (() => Promise<void>) | undefined;
+vi.mock('node:fs/promises', async (original) => {
+  const actual = await original<typeof import('node:fs/promises')>();
+  const rename: typeof actual.rename = async (from, to) => {
+    const first = meanwhile;
+    meanwhile = undefined;
+    await first?.();
+    return actual.rename(from, to);
+  };
+  return { ...actual, rename };
+});
 
 const logs = captureLogs();
 const never = new AbortController().signal;
@@ -113,6 +126,32 @@ describe('the lock of a queue', () => {
     const folder = await lockOf({ pid, thread: `${pid}/task/${pid}`, started: '1' });
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => acquired(folder)));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+
+  test('of another one that came first is put back when it was taken for the stale one', async () => {
+    const pid = await deadPid();
+    const folder = await lockOf({ pid, thread: `${pid}/task/${pid}`, started: '1' });
+    const path = join(folder, 'lock');
+    let winner: QueueLock | undefined;
+    meanwhile = async () => {
+      await rm(path);
+      winner = await acquired(folder);
+    };
+    await expect(acquired(folder)).rejects.toThrow(`in use by process ${process.pid}`);
+    expect(await winner!.isHeld()).toBe(true);
+  });
+
+  test('that was taken over is given up when somebody else takes it for the stale one', async () => {
+    const pid = await deadPid();
+    const folder = await lockOf({ pid, thread: `${pid}/task/${pid}`, started: '1' });
+    const path = join(folder, 'lock');
+    const stale = await readFile(path, 'utf8');
+    const taken = acquired(folder);
+    await vi.waitFor(async () => expect(await readFile(path, 'utf8')).not.toBe(stale));
+    await rm(path);
+    const winner = await acquired(folder);
+    await expect(taken).rejects.toThrow(`in use by process ${process.pid}`);
+    expect(await winner.isHeld()).toBe(true);
   });
 
   test('is no longer waited for when the queue is shut down', async () => {
