@@ -30,6 +30,7 @@ import { authentication, type ScrapeCredentials } from './scrape-authentication.
 import { SharedCollections } from './scrape-collections.ts';
 import { fetchScrape } from './scrape-fetch.ts';
 import { type ScrapeHandler, scrapeHandler } from './scrape-handler.ts';
+import { SCRAPE_FORMATS, type ScrapeFormat } from './scrape-negotiation.ts';
 import { answerScrape } from './scrape-response.ts';
 import {
   type ListenOptions,
@@ -43,6 +44,7 @@ export type { ResourceLabels } from '../encoding/prometheus-options.ts';
 export type { ScrapeCredentials } from './scrape-authentication.ts';
 export type { FetchRequest } from './scrape-fetch.ts';
 export type { ScrapeHandler } from './scrape-handler.ts';
+export type { ScrapeFormat } from './scrape-negotiation.ts';
 export type { ListenOptions, ScrapeAddress, ScrapeTlsOptions } from './scrape-server.ts';
 
 export interface PrometheusMetricReaderOptions extends PrometheusOptions {
@@ -57,6 +59,11 @@ export interface PrometheusMetricReaderOptions extends PrometheusOptions {
    * the scraper says that it waits for less than a quarter more.
    */
   callbackTimeoutMillis?: number;
+  /**
+   * The format for scrapers whose `Accept` is missing, or names none that we know, or says that any will do.
+   * Default `PrometheusText0.0.4`, which all of them read.
+   */
+  fallbackFormat?: ScrapeFormat;
   /** Default: the aggregation that the specification gives each instrument kind. */
   aggregationSelector?: AggregationSelector;
   /** Series per stream before the overflow series takes the rest. Default 2000 for all kinds. */
@@ -100,6 +107,7 @@ export class PrometheusMetricReader implements IMetricReader {
     const most = options.callbackTimeoutMillis ?? 5_000;
     this.#source = {
       authentication,
+      fallbackFormat: options.fallbackFormat,
       encodingOptions: { ...encodingOptions, onProblem: (problem) => this.#tellOnce(problem) },
       acquire: (scrapeTimeoutMillis = Number.POSITIVE_INFINITY) =>
         collections.acquire(Math.min(most, CALLBACK_SHARE * scrapeTimeoutMillis)),
@@ -235,6 +243,7 @@ function sourceOptions(options: PrometheusMetricReaderOptions) {
     translationStrategy,
     authentication: credentials,
     callbackTimeoutMillis,
+    fallbackFormat,
     aggregationSelector,
     cardinalitySelector,
     metricProducers,
@@ -260,6 +269,12 @@ function sourceOptions(options: PrometheusMetricReaderOptions) {
       demand(value === undefined || isList, `resourceLabels.${name}`, value, 'a list of keys or patterns');
     }
   }
+  demand(
+    fallbackFormat === undefined || SCRAPE_FORMATS.includes(fallbackFormat),
+    'fallbackFormat',
+    fallbackFormat,
+    SCRAPE_FORMATS.join(', or '),
+  );
   demand(
     callbackTimeoutMillis === undefined || callbackTimeoutMillis > 0,
     'callbackTimeoutMillis',

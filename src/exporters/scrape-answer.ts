@@ -5,7 +5,7 @@ import { compressedStream, STREAM_COMPRESSIONS } from '../net/compression.ts';
 import { ownTurn, sliced } from '../net/time-slice.ts';
 import type { Authentication } from './scrape-authentication.ts';
 import type { HeldBatch } from './scrape-collections.ts';
-import { negotiateCompression, negotiateFormat } from './scrape-negotiation.ts';
+import { negotiateCompression, negotiateFormat, type ScrapeFormat } from './scrape-negotiation.ts';
 
 export interface ScrapeRequest {
   readonly method: string;
@@ -32,6 +32,8 @@ export interface ScrapeAnswer {
 export interface ScrapeSource {
   readonly authentication: Authentication | undefined;
   readonly encodingOptions: PrometheusEncodingOptions;
+  /** For scrapers that read none of our formats, or any. */
+  readonly fallbackFormat: ScrapeFormat | undefined;
   /** @param scrapeTimeoutMillis what the scraper says that it waits for; undefined when it does not say */
   acquire(scrapeTimeoutMillis: number | undefined): Promise<HeldBatch>;
   /** Told when the encoding of a batch begins; what is returned, when it has ended. */
@@ -61,7 +63,7 @@ export async function answerOf(
       error,
     };
   }
-  const format = negotiateFormat(request.header('accept'));
+  const format = negotiateFormat(request.header('accept'), source.fallbackFormat);
   const compression = negotiateCompression(request.header('accept-encoding'), STREAM_COMPRESSIONS);
   const headers = {
     'Content-Type': format.contentType,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { negotiateCompression, negotiateFormat } from './scrape-negotiation.ts';
+import { negotiateCompression, negotiateFormat, SCRAPE_FORMATS } from './scrape-negotiation.ts';
 
 const PROTOBUF = 'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited';
 const PROTOBUF_ANSWER =
@@ -75,6 +75,31 @@ describe('[8.29][8.30][8.31] the answer to', () => {
     ],
   ])('%s', (_, accept, expected) => {
     expect(negotiateFormat(accept).contentType).toBe(expected);
+  });
+});
+
+describe('[8.29] with a fallback,', () => {
+  test.each<[string, string | undefined, string]>([
+    ['no header', undefined, `${OPEN_METRICS}; escaping=underscores`],
+    ['anything', '*/*', `${OPEN_METRICS}; escaping=underscores`],
+    ['what is not known', 'text/html', `${OPEN_METRICS}; escaping=underscores`],
+    ['garbage', ';;,=,q=1;;;"', `${OPEN_METRICS}; escaping=underscores`],
+    ['any text', 'text/*', TEXT],
+    ['a format that is known', 'text/plain;version=0.0.4;q=0.1,*/*;q=0.01', TEXT],
+  ])('%s is answered with it where nothing else is asked for', (_, accept, expected) => {
+    expect(negotiateFormat(accept, 'OpenMetricsText1.0.0').contentType).toBe(expected);
+  });
+
+  test('each format can be it', () => {
+    const types = SCRAPE_FORMATS.map((format) => negotiateFormat(undefined, format).contentType);
+    const escaped = (type: string) => `${type}; escaping=underscores`;
+    expect(types).toEqual([
+      TEXT,
+      escaped(TEXT_1),
+      escaped(OPEN_METRICS),
+      OLD_OPEN_METRICS,
+      escaped(PROTOBUF_ANSWER),
+    ]);
   });
 });
 

@@ -13,6 +13,17 @@ export interface NegotiatedFormat {
   encode(batch: MetricBatch, options: PrometheusEncodingOptions): Iterable<Uint8Array>;
 }
 
+/** As Prometheus calls them in its `scrape_protocols`. */
+export const SCRAPE_FORMATS = [
+  'PrometheusText0.0.4',
+  'PrometheusText1.0.0',
+  'OpenMetricsText1.0.0',
+  'OpenMetricsText0.0.1',
+  'PrometheusProto',
+] as const;
+
+export type ScrapeFormat = (typeof SCRAPE_FORMATS)[number];
+
 interface Format {
   readonly type: string;
   /** Parameters that a scraper may name, and what it means not to; `undefined` where it must name them. */
@@ -26,31 +37,29 @@ interface Format {
 const required = (value: string) => ({ value, isOptional: false });
 const optional = (value: string) => ({ value, isOptional: true });
 
-const TEXT: Format = {
-  type: 'text/plain',
-  parameters: { version: optional('0.0.4') },
-  contentType: PROMETHEUS_TEXT_CONTENT_TYPE,
-  hasEscaping: false,
-  encode: encodePrometheusText,
-};
-
-const FORMATS: readonly Format[] = [
-  TEXT,
-  {
+const FORMATS: Readonly<Record<ScrapeFormat, Format>> = {
+  'PrometheusText0.0.4': {
+    type: 'text/plain',
+    parameters: { version: optional('0.0.4') },
+    contentType: PROMETHEUS_TEXT_CONTENT_TYPE,
+    hasEscaping: false,
+    encode: encodePrometheusText,
+  },
+  'PrometheusText1.0.0': {
     type: 'text/plain',
     parameters: { version: required('1.0.0') },
     contentType: 'text/plain; version=1.0.0; charset=utf-8',
     hasEscaping: true,
     encode: encodePrometheusText,
   },
-  {
+  'OpenMetricsText1.0.0': {
     type: 'application/openmetrics-text',
     parameters: { version: required('1.0.0') },
     contentType: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
     hasEscaping: true,
     encode: encodeOpenMetrics,
   },
-  {
+  'OpenMetricsText0.0.1': {
     // The oldest version is meant where none is named; to Prometheus its grammar is that of the newer one.
     type: 'application/openmetrics-text',
     parameters: { version: optional('0.0.1') },
@@ -58,7 +67,7 @@ const FORMATS: readonly Format[] = [
     hasEscaping: false,
     encode: encodeOpenMetrics,
   },
-  {
+  PrometheusProto: {
     type: 'application/vnd.google.protobuf',
     parameters: {
       proto: required('io.prometheus.client.MetricFamily'),
@@ -69,20 +78,26 @@ const FORMATS: readonly Format[] = [
     hasEscaping: true,
     encode: encodePrometheusProtobuf,
   },
-];
+};
 
 /**
  * The format that the scraper likes best; of those that it likes equally, the one that it names first. One that it cannot
- * read is better than none, so that it is text 0.0.4 when nothing fits, and when everything does.
+ * read is better than none, so that there is a fallback when nothing fits. It serves when everything does, too.
  */
-export function negotiateFormat(accept: string | undefined): NegotiatedFormat {
+export function negotiateFormat(
+  accept: string | undefined,
+  fallback: ScrapeFormat = 'PrometheusText0.0.4',
+): NegotiatedFormat {
   for (const { value: type, parameters } of weighted(accept)) {
-    const format = FORMATS.find((candidate) => candidate.type === type && fits(candidate, parameters));
+    const format = Object.values(FORMATS).find(
+      (candidate) => candidate.type === type && fits(candidate, parameters),
+    );
     if (format !== undefined) return negotiated(format, parameters.get('escaping'));
-    if (type === '*/*' || type === 'text/*') break;
-    if (type === 'application/*') return negotiated(FORMATS[2]!, undefined);
+    if (type === '*/*') break;
+    if (type === 'text/*') return negotiated(FORMATS['PrometheusText0.0.4'], undefined);
+    if (type === 'application/*') return negotiated(FORMATS['OpenMetricsText1.0.0'], undefined);
   }
-  return negotiated(TEXT, undefined);
+  return negotiated(FORMATS[fallback], undefined);
 }
 
 function fits({ parameters: own }: Format, asked: ReadonlyMap<string, string>): boolean {
