@@ -33,7 +33,7 @@ export interface ScrapeSource {
   readonly authentication: Authentication | undefined;
   readonly encodingOptions: PrometheusEncodingOptions;
   /** For scrapers that read none of our formats, or any. */
-  readonly fallbackFormat: ScrapeFormat | undefined;
+  readonly fallbackFormat?: ScrapeFormat | undefined;
   /** @param scrapeTimeoutMillis what the scraper says that it waits for; undefined when it does not say */
   acquire(scrapeTimeoutMillis: number | undefined): Promise<HeldBatch>;
   /** Told when the encoding of a batch begins; what is returned, when it has ended. */
