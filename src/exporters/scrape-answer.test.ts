@@ -64,3 +64,31 @@ test.each(ENCODINGS)('one in %s that fails says with what', async (encoding) => 
   expect(ended.mock.calls).toEqual([[new Error('encoder')]]);
   expect(release).toHaveBeenCalled();
 });
+
+test('scrapes that begin together begin to encode in turns of the event loop of their own', async () => {
+  let turn = 0;
+  let isOver = false;
+  setImmediate(function count() {
+    turn++;
+    if (!isOver) setImmediate(count);
+  });
+  const begun: number[] = [];
+  await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const batch = batchWith(1, 1);
+      const { attributes } = batch.scopeMetrics[0]!.metrics[0]!;
+      const [only] = attributes;
+      Object.defineProperty(attributes, 0, {
+        get() {
+          begun.push(turn);
+          return only;
+        },
+      });
+      const { body } = await answered(batch, 'identity');
+      for await (const _ of body);
+    }),
+  );
+  isOver = true;
+  expect(new Set(begun).size).toBe(5);
+  expect(begun).not.toContain(0);
+});
