@@ -398,6 +398,38 @@ describe('remoteWrite', () => {
     bodies.forEach((body, i) => void expect(Buffer.compare(requests[i]!.raw, body)).toBe(0));
   });
 
+  test('sends user and password, tenants, and a token that is asked for anew after a 401', async () => {
+    const { url, requests } = await receiver([{}, { status: 401 }]);
+    const basicAuth = { username: 'me', password: 'p:ä' };
+    const tenants = ['a', 'b', 'c'];
+    const headers = async () => ({ 'X-Scope-OrgID': tenants.shift()! });
+    expect(await exported(made({ url, basicAuth, headers }), counterBatch(1))).toBeUndefined();
+    expect(requests[0]!.headers).toMatchObject({
+      authorization: `Basic ${Buffer.from('me:p:ä').toString('base64')}`,
+      'x-scope-orgid': 'a',
+    });
+    let asked = 0;
+    const bearerToken = () => `t${++asked}`;
+    expect(await exported(made({ url, bearerToken, headers }), counterBatch(1))).toBeUndefined();
+    expect(requests.slice(1).map(({ headers }) => [headers.authorization, headers['x-scope-orgid']])).toEqual(
+      [
+        ['Bearer t1', 'b'],
+        ['Bearer t2', 'c'],
+      ],
+    );
+  });
+
+  test('a signer that fails is a failure that may pass, and tells no secret', async () => {
+    const { url, requests } = await receiver();
+    const sign = () => {
+      throw new Error('hunter2 has expired');
+    };
+    const error = await exported(made({ url, sign, retry: false }), counterBatch(1));
+    expect(error).toMatchObject({ code: 'UNAUTHENTICATED', retryable: true });
+    expect(error!.message).not.toContain('hunter2');
+    expect(requests).toEqual([]);
+  });
+
   test('ends in time where the receiver says nothing, with all owed', async () => {
     const { url } = await receiver([noAnswer, noAnswer, noAnswer, noAnswer]);
     const error = await exported(made({ url, timeoutMillis: 150 }), counterBatch(1, 1_200));
