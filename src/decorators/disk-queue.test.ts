@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -12,6 +12,7 @@ import { sumColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
+import { QueueLock } from './disk-queue/lock.ts';
 import { validDiskQueueOptions } from './disk-queue/options.ts';
 import { type DiskQueue, type DiskQueueOptions, diskQueue } from './disk-queue.ts';
 import { answering, deltas, fails, hangs } from './fixtures/answering.ts';
@@ -198,13 +199,13 @@ describe('delivery', () => {
     expect(at[1]! - at[0]!).toBeGreaterThan(75);
   });
 
-  test('a batch is given to the exporter as it was accepted when nothing waits, without reading it back', async () => {
-    const batches: MetricBatch[] = [];
-    const q = queue(createExporter({ name: 'inner', export: async (batch) => void batches.push(batch) }));
-    const batch = deltas(1);
-    await send(q, batch);
+  test('batches are given to the exporter as they were accepted when few wait, without reading them back', async () => {
+    const arrived: MetricBatch[] = [];
+    const q = queue(createExporter({ name: 'inner', export: async (batch) => void arrived.push(batch) }));
+    const batches = [deltas(1), deltas(2), deltas(3)];
+    await Promise.all(batches.map((batch) => send(q, batch)));
     await q.forceFlush();
-    expect(batches[0]).toBe(batch);
+    expect(arrived.map((batch) => batches.indexOf(batch))).toEqual([0, 1, 2]);
   });
 });
 
@@ -316,6 +317,17 @@ describe('bounds', () => {
     expect(points + droppedPoints.size).toBe(99 * 200);
   });
 
+  test('a batch under way whose file was dropped for room is not tried again, and is counted', async () => {
+    const { exporter, exports } = answering('inner', [fails(down())]);
+    const q = queue(exporter, { maxBytes: 65_536, retry: { initialIntervalMillis: 1e9 } });
+    for (let i = 0; i < 40; i++) await send(q, wide(i));
+    await q.forceFlush();
+    expect(exports.filter(([value]) => value === 0)).toHaveLength(1);
+    const { deliveredPoints, droppedPoints } = q.stats();
+    expect(deliveredPoints).toBe((exports.length - 1) * 200);
+    expect(deliveredPoints + droppedPoints.size).toBe(40 * 200);
+  });
+
   test('a batch larger than maxBytes is refused for good', async () => {
     const q = queue(answering('inner').exporter, { maxBytes: 65_536 });
     const huge = deltas(...Array.from({ length: 10_000 }, (_, i) => i));
@@ -349,6 +361,22 @@ describe('bounds', () => {
     expect(logs.join()).toContain('are older than maxAgeMillis and were dropped');
   });
 
+  test('of a batch delivered in part that has become too old, the rest is counted', async () => {
+    const partly = (batch: MetricBatch) =>
+      Promise.reject(
+        new ExportError('UNAVAILABLE', 'half', { retryable: true, undelivered: sliceBatch(batch, 2, 3) }),
+      );
+    const { exporter } = answering('first', [partly, fails(down()), fails(down())]);
+    const first = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
+    await send(first, deltas(1, 2, 3));
+    await first.shutdown();
+    vi.setSystemTime(Date.now() + 60);
+    onTestFinished(() => void vi.useRealTimers());
+    const q = queue(answering('second').exporter, { maxAgeMillis: 50 });
+    await q.forceFlush();
+    expect(q.stats()).toMatchObject({ deliveredPoints: 0, droppedPoints: { age: 1 } });
+  });
+
   test('a batch that grows too old while it is tried again is dropped', async () => {
     const { exporter } = answering('inner', Array(1_000).fill(fails(down())));
     const q = queue(exporter, { maxAgeMillis: 50 });
@@ -375,6 +403,21 @@ describe('bounds', () => {
     expect(all[3]).toEqual([333, 3]);
     expect(all.filter(({ length }) => length > 200).length).toBeGreaterThan(8);
     expect(said).not.toContain('dropped');
+  });
+
+  test('compact: what comes after the file that was written to was made smaller is not lost', async () => {
+    const large = (value: number) => {
+      const points = Array.from({ length: 1_500 }, (_, k) => [{ k }, value] as const);
+      return batchOf([[{ name: 's' }, [counter('c', points)]]]);
+    };
+    const options = { maxBytes: 65_536, compact: true };
+    // The first one is under way, and stays whole.
+    await crashed(options, deltas(0), large(1), large(2), large(3));
+    const { exporter, exports } = answering('inner');
+    const q = queue(exporter, options);
+    await q.forceFlush();
+    expect(exports.map(([value]) => value)).toEqual([0, 2, 3]);
+    expect(q.stats().droppedPoints).toMatchObject({ damage: 0, size: 0 });
   });
 
   test('compact: a series that began anew does not supersede the one before, nor does that of another resource', async () => {
@@ -414,6 +457,25 @@ describe('damage', () => {
       });
     }
     expect(logs.join()).toContain('of a batch whose writing was interrupted are cut off the end of');
+  });
+
+  test('a batch of which a power cut left the size alone was not accepted, and is not counted', async () => {
+    const { exporter } = answering('first', Array(99).fill(fails(down())));
+    const first = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
+    await send(first, deltas(1));
+    const progress = await readFile(join(dir, 'q', 'progress'));
+    await send(first, deltas(2));
+    await first.shutdown();
+    await writeFile(join(dir, 'q', 'progress'), progress);
+    const bytes = await readFile(await segment());
+    bytes.fill(0, bytes.length - 20);
+    await writeFile(await segment(), bytes);
+    await crashed({}, deltas(3));
+    const second = answering('second');
+    const q = queue(second.exporter);
+    await q.forceFlush();
+    expect(second.exports).toEqual([[1], [3]]);
+    expect(q.stats().droppedPoints).toMatchObject({ damage: 0 });
   });
 
   test('remains of a frame after the last one are cut off', async () => {
@@ -487,11 +549,20 @@ describe('damage', () => {
   });
 
   test('a progress file that is damaged or gone costs duplicates, and no batch', async () => {
-    await crashed({}, deltas(1), deltas(2));
+    const { exporter } = answering('first', [async () => {}, ...Array(99).fill(fails(down()))]);
+    const first = queue(exporter, { maxBytes: 65_536, retry: { initialIntervalMillis: 1e9 } });
+    const wide = (value: number) => deltas(...Array(900).fill(value));
+    for (const value of [1, 2, 3]) await send(first, wide(value));
+    await eventually(() => expect(first.stats().batches).toBe(2));
+    await first.shutdown();
+    // Each has a file of its own, and that of the first one is gone.
+    expect(await files('.queue')).toHaveLength(2);
     await writeFile(join(dir, 'q', 'progress'), 'nonsense');
-    const { exporter, exports } = answering('inner');
-    await queue(exporter).forceFlush();
-    expect(exports).toEqual([[1], [2]]);
+    const second = answering('second');
+    const q = queue(second.exporter);
+    await q.forceFlush();
+    expect(second.exports.map(([value]) => value)).toEqual([2, 3]);
+    expect(q.stats().droppedPoints).toMatchObject({ damage: 0 });
   });
 
   test('any change to a file loses at most what it hits, and nothing is made up', async () => {
@@ -585,6 +656,24 @@ describe('a disk that does not work', () => {
     expect(logs.join()).toContain('2 points could not be read back from the disk');
   });
 
+  test('a folder that is away: the batch under way is delivered all the same, and once', async () => {
+    const { exporter, exports } = answering('inner', [fails(down())]);
+    const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
+    for (let i = 1; i <= 2; i++) await send(q, deltas(i));
+    await eventually(() => expect(exports).toHaveLength(1));
+    const [folder, aside] = [join(dir, 'q'), join(dir, 'aside')];
+    await rename(folder, aside);
+    await writeFile(folder, 'a file where the folder should be');
+    expect(await send(q, deltas(3))).toEqual(SUCCESS);
+    await q.forceFlush();
+    expect(exports).toEqual([[1], [1], [3]]);
+    await rm(folder);
+    await rename(aside, folder);
+    await q.forceFlush();
+    expect(exports).toEqual([[1], [1], [3], [2]]);
+    expect(q.stats()).toMatchObject({ deliveredPoints: 3, droppedPoints: { damage: 0, size: 0 } });
+  });
+
   test('a file that vanishes: what was in it is counted, and the others are delivered', async () => {
     await crashed({}, deltas(1), deltas(2));
     const [first] = await files('.queue');
@@ -599,6 +688,12 @@ describe('a disk that does not work', () => {
 });
 
 describe('one queue in a folder', () => {
+  /** As when one that cannot be told to live is taken for dead. */
+  async function takenOver(): Promise<QueueLock> {
+    await rm(join(dir, 'q', 'lock'));
+    return QueueLock.acquire(join(dir, 'q'), new AbortController().signal);
+  }
+
   test('a second one is refused clearly, and takes over when the first is shut down', async () => {
     const first = queue(answering('first').exporter);
     await send(first, deltas(1));
@@ -620,17 +715,30 @@ describe('one queue in a folder', () => {
     await send(q, deltas(1));
     await send(q, deltas(2));
     await eventually(() => expect(exports).toHaveLength(1));
-    const lock = join(dir, 'q', 'lock');
-    const text = await readFile(lock, 'utf8');
-    await rm(lock);
-    await writeFile(lock, text);
+    const other = await takenOver();
     expect(await send(q, deltas(3))).toMatchObject({ error: { code: 'IO', retryable: true } });
     await q.forceFlush().catch(() => {});
     expect(exports).toEqual([[1]]);
     expect(await files('.queue')).toHaveLength(1);
     expect(Object.values(q.stats().droppedPoints)).toEqual([0, 0, 0, 0, 0]);
     await q.shutdown();
-    expect(await readFile(lock, 'utf8')).toBe(text);
+    expect(await other.isHeld()).toBe(true);
+    await other.release();
+  });
+
+  test('one that gets its folder back delivers what the other one did not', async () => {
+    const { exporter, exports } = answering('inner', [fails(down())]);
+    const q = queue(exporter, { retry: { initialIntervalMillis: 1e9 } });
+    await send(q, deltas(1));
+    await send(q, deltas(2));
+    await eventually(() => expect(exports).toHaveLength(1));
+    const other = await takenOver();
+    expect(await send(q, deltas(3))).toMatchObject({ error: { code: 'IO' } });
+    await q.forceFlush().catch(() => {});
+    await other.release();
+    await q.forceFlush();
+    expect(exports).toEqual([[1], [1], [2]]);
+    expect(q.stats()).toMatchObject({ deliveredPoints: 2, droppedPoints: { damage: 0, size: 0 } });
   });
 
   test('exporters of different names have different folders', async () => {

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { captureLogs } from '../../../test/support/collected.ts';
@@ -44,5 +44,19 @@ test('the oldest batch is the same one until it is done, and damage before it is
   await disk.done(oldest!.sequence);
   expect(valuesOf((await disk.oldest())!.batch)).toEqual([3, 3]);
   expect(losses.points.damage).toBe(2);
+  await disk.close();
+});
+
+test('a batch that was given out and never done is lost with its file, and counted', async () => {
+  const folder = temporaryFolder();
+  const { disk, losses, add } = await opened(folder);
+  for (const value of [1, 2]) await add(value);
+  await disk.oldest();
+  const [name] = (await readdir(folder)).filter((one) => one.endsWith('.queue'));
+  await disk.close();
+  await rm(join(folder, name!));
+  await disk.open(new AbortController().signal);
+  expect(await disk.oldest()).toBeUndefined();
+  expect(losses.points.damage).toBe(4);
   await disk.close();
 });

@@ -20,7 +20,15 @@ const REST_MILLIS = 20_000;
 /** Those who find the same lock stale do what they do about it in a few milliseconds. */
 const SETTLE_MILLIS = 200;
 
+/**
+ * Those that this thread holds, whichever copy of this package made them. A folder that was away may come back with a lock in it
+ * that its maker has given up.
+ */
+const HELD = Symbol.for('meterline.queueLocks');
+const held = ((globalThis as { [HELD]?: Set<string> })[HELD] ??= new Set());
+
 interface Maker {
+  id: string;
   pid: number;
   host: string;
   since: string;
@@ -34,12 +42,15 @@ interface Maker {
 
 export class QueueLock {
   readonly #path: string;
+  readonly #id: string;
   readonly #handle: FileHandle;
   readonly #made: BigIntStats;
   readonly #touching: NodeJS.Timeout;
 
-  private constructor(path: string, handle: FileHandle, made: BigIntStats) {
+  private constructor(path: string, id: string, handle: FileHandle, made: BigIntStats) {
     this.#path = path;
+    this.#id = id;
+    held.add(id);
     this.#handle = handle;
     this.#made = made;
     const touch = () => {
@@ -80,7 +91,7 @@ export class QueueLock {
     try {
       handle = await open(path, 'wx', 0o600);
       await handle.writeFile(JSON.stringify(self));
-      return new QueueLock(path, handle, await handle.stat({ bigint: true }));
+      return new QueueLock(path, self.id, handle, await handle.stat({ bigint: true }));
     } catch (error) {
       if (handle === undefined && errnoOf(error) === 'EEXIST') return undefined;
       await handle?.close();
@@ -102,6 +113,7 @@ export class QueueLock {
 
   async release(): Promise<void> {
     clearInterval(this.#touching);
+    held.delete(this.#id);
     const isHeld = await this.isHeld().catch(() => false);
     await this.#handle.close().catch(() => {});
     if (isHeld) await rm(this.#path, { force: true });
@@ -159,6 +171,7 @@ function parsed(text: string): Maker | undefined {
 
 async function lifeOf(other: Maker, self: Maker): Promise<'alive' | 'dead' | 'unknown'> {
   if (self.boot !== '' && other.boot === self.boot && other.namespace === self.namespace) {
+    if (other.thread === self.thread && !held.has(other.id)) return 'dead';
     return (await startOf(other.thread)) === other.started ? 'alive' : 'dead';
   }
   return self.boot === '' && other.host === self.host && !isThere(other.pid) ? 'dead' : 'unknown';
@@ -210,7 +223,7 @@ async function maker(): Promise<Maker> {
   // Without one of them nothing is certain.
   const isCertain = boot !== '' && namespace !== '' && started !== '';
   const since = new Date().toISOString();
-  const who = { pid: process.pid, host: hostname(), since };
+  const who = { id: randomUUID(), pid: process.pid, host: hostname(), since };
   return { ...who, boot: isCertain ? boot : '', namespace, thread, started };
 }
 

@@ -58,11 +58,7 @@ export class SegmentLog {
     this.#segments = [];
     for (const [i, name] of segmentNames.entries()) {
       const isLast = i === segmentNames.length - 1;
-      const segment = await foundSegment(
-        join(this.#folder, name),
-        Math.max(after, this.end.sequence),
-        isLast,
-      );
+      const segment = await foundSegment(join(this.#folder, name), after, isLast);
       if (segment !== undefined) this.#segments.push(segment);
     }
   }
