@@ -173,28 +173,31 @@ test('a scraper that takes nothing for thirty seconds is cut off', async () => {
   await once(scraper.resume(), 'close');
 });
 
-test('a connection that someone else has broken ends the answer, without an error that nobody hears', async () => {
-  const answered = new Promise<boolean>((resolve, reject) => {
-    listening((request, response) => {
-      let isEnded = false;
-      function* chunks() {
-        try {
-          yield Buffer.alloc(10);
-          response.destroy();
-          for (;;) yield Buffer.alloc(10);
-        } finally {
-          isEnded = true;
+test.each(['destroy', 'end'] as const)(
+  'when someone else calls %s of the response the answer ends, without an error that nobody hears',
+  async (what) => {
+    const answered = new Promise<boolean>((resolve, reject) => {
+      listening((request, response) => {
+        let isEnded = false;
+        function* chunks() {
+          try {
+            yield Buffer.alloc(10);
+            response[what]();
+            for (;;) yield Buffer.alloc(10);
+          } finally {
+            isEnded = true;
+          }
         }
-      }
-      answerScrape(request, response, async (_, gone) => ({
-        status: 200,
-        headers: {},
-        body: sliced(chunks(), { signal: gone }),
-      })).then(() => resolve(isEnded), reject);
-    }).then(({ url }) => fetch(url).catch(() => {}));
-  });
-  expect(await answered).toBe(true);
-});
+        answerScrape(request, response, async (_, gone) => ({
+          status: 200,
+          headers: {},
+          body: sliced(chunks(), { signal: gone }),
+        })).then(() => resolve(isEnded), reject);
+      }).then(({ url }) => fetch(url).catch(() => {}));
+    });
+    expect(await answered).toBe(true);
+  },
+);
 
 test('a middleware that writes may say to wait', async () => {
   let asked = 0;

@@ -25,7 +25,7 @@ export async function answerScrape(
     cutOff(response);
   };
   response.once('close', () => gone.abort());
-  // Writing to a connection that has just closed emits an error, which nobody needs and which would be thrown.
+  // Writing to a response that someone else has ended emits an error, which would be thrown.
   response.on('error', giveUp);
   response.setTimeout(STALLED_MILLIS, giveUp);
   // Whoever had the request before may have taken so long that nobody tells any more.
