@@ -22,19 +22,26 @@ process.on('disconnect', () => process.exit());
 const { createServer, request, Agent } = await import('node:http');
 const { metrics } = await import('@opentelemetry/api');
 const { startMetrics } = await import('meterline');
-const { diskQueue, fallback, multi, retry } = await import('meterline/decorators');
+const { diskQueue, fallback, filter, logging, multi, retry, timeout } = await import('meterline/decorators');
 const { otlpGrpc } = await import('meterline/otlp-grpc');
 const { otlpHttp } = await import('meterline/otlp-http');
 const { httpJson } = await import('meterline/http-json');
+const { pushgateway } = await import('meterline/pushgateway');
+const { remoteWrite } = await import('meterline/remote-write');
 
 const url = `http://127.0.0.1:${ports.http}/v1/metrics`;
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
 startMetrics({
   exporters: [
     otlpHttp({ url }),
     otlpHttp({ url, temporality: 'delta' }),
     otlpGrpc({ url: `http://127.0.0.1:${ports.grpc}` }),
     otlpHttp({ url: `http://127.0.0.1:${ports.hole}/v1/metrics` }),
+    pushgateway({ url: `http://127.0.0.1:${ports.http}`, job: 'host' }),
+    remoteWrite({ url: `http://127.0.0.1:${ports.hole}/api/v1/write` }),
     diskQueue(otlpHttp({ url, temporality: 'delta' }), { dir, name: 'deltas' }),
+    diskQueue(remoteWrite({ url }), { dir, name: 'samples' }),
+    filter(logging(timeout(otlpHttp({ url }), 5_000), { logger: silent }), { exclude: { name: 'x' } }),
     // What may wait in memory is full within minutes.
     multi([retry(httpJson({ url })), fallback(otlpHttp({ url }), otlpHttp({ url }))], {
       maxBacklogPoints: 2_000,
