@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Those that have tables. */
-export const DOCUMENTS = ['otlp', 'pushgateway', 'remote-write'].map((name) => join(root, `docs/${name}.md`));
+export const DOCUMENTS = ['otlp', 'prometheus', 'pushgateway', 'remote-write'].map((name) =>
+  join(root, `docs/${name}.md`),
+);
 
 /** @typedef {{ name: string; meaning: string; default: string; env: string[] }} Option */
 

@@ -20,26 +20,30 @@ export interface ResourceLabels {
 export interface PrometheusOptions {
   /**
    * Whether OpenMetrics text has a series `<name>_created` for each counter and histogram, with the second in which it
-   * began. Default false: Prometheus stores them as series of their own unless its feature
-   * `created-timestamp-zero-ingestion` is on. The protobuf format always tells it, at no cost.
+   * began. The protobuf format always tells it, at no cost.
+   * @default false: Prometheus stores them as series of their own unless its feature `created-timestamp-zero-ingestion` is on
    */
   createdSeries?: boolean;
   /**
-   * Whether each sample tells its scope: `otel_scope_name`, `otel_scope_version`, `otel_scope_schema_url` and
-   * `otel_scope_<attribute>`. Default true, as OpenTelemetry specifies; without them, series of two scopes
-   * that have the same name and attributes are one series, of which the first is kept.
+   * Whether each sample tells its meter: `otel_scope_name`, `otel_scope_version`, `otel_scope_schema_url` and
+   * `otel_scope_<attribute>`. Without them, of two meters' series with the same name and labels the first is shown.
+   * @default true, as OpenTelemetry specifies
    */
   scopeLabels?: boolean;
-  /** Whether the attributes of the resource are told, as the labels of one metric `target_info`. Default true. */
+  /**
+   * Whether the resource is shown, as the labels of one metric `target_info`; see [the resource](#the-resource).
+   * @default true, as OpenTelemetry specifies
+   */
   targetInfo?: boolean;
   /**
-   * Attributes of the resource that every series has as labels, beside `target_info`. Default none, since each adds
-   * to every line and changes every series when its value changes.
+   * Attributes of the resource that every series has as labels too: `{ included, excluded }`, lists of keys, or of
+   * patterns with `*` and `?`.
+   * @default none: each adds to every line, and changes every series when its value changes
    */
   resourceLabels?: ResourceLabels;
   /**
-   * How names of instruments and attributes become Prometheus's. Default `UnderscoreEscapingWithSuffixes`, which
-   * every version of Prometheus reads; the two that keep UTF-8 need Prometheus 3.
+   * How names of instruments and attributes become Prometheus's; see [names](#names).
+   * @default 'UnderscoreEscapingWithSuffixes', which every version of Prometheus reads
    */
   translationStrategy?: TranslationStrategy;
 }

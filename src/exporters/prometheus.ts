@@ -49,26 +49,39 @@ export type { ListenOptions, ScrapeAddress, ScrapeTlsOptions } from './scrape-se
 
 export interface PrometheusMetricReaderOptions extends PrometheusOptions {
   /**
-   * Who may scrape: a username and password, a token, or a list of them. Others get a 401. Default: everyone who reaches
-   * the server.
+   * Who may scrape: `{ username, password }`, `{ token }`, or a list of them. Others get a 401. Credentials are compared in
+   * constant time.
+   * @default everyone who reaches the server
    */
   authentication?: ScrapeCredentials | readonly ScrapeCredentials[];
   /**
-   * Milliseconds that observable callbacks may take; what they observe later is missing from the scrape.
-   * Default 5000, half of Prometheus's scrape timeout, so that a slow callback costs its own metric only. Less when
-   * the scraper says that it waits for less than a quarter more.
+   * Milliseconds that observable callbacks may take; what they observe later is missing from the scrape. Less when the
+   * scraper says that it waits for less than a quarter more.
+   * @default 5000: half of the time that Prometheus waits, so that a slow callback costs its own metric only
    */
   callbackTimeoutMillis?: number;
   /**
-   * The format for scrapers whose `Accept` is missing, or names none that we know, or says that any will do.
-   * Default `PrometheusText0.0.4`, which all of them read.
+   * The format for scrapers whose `Accept` is missing, or names none that we know, or says that any will do:
+   * `PrometheusText0.0.4`, `PrometheusText1.0.0`, `OpenMetricsText1.0.0`, `OpenMetricsText0.0.1` or `PrometheusProto`.
+   * @default 'PrometheusText0.0.4', which all of them read
    */
   fallbackFormat?: ScrapeFormat;
-  /** Default: the aggregation that the specification gives each instrument kind. */
+  /**
+   * A function that gives the default aggregation of each kind of instrument; Views come before it.
+   * @default sums, last values, and histograms with explicit buckets
+   */
   aggregationSelector?: AggregationSelector;
-  /** Series per stream before the overflow series takes the rest. Default 2000 for all kinds. */
+  /**
+   * A function that gives, for each kind of instrument, how many series a stream has before its overflow series takes the
+   * rest; Views come before it.
+   * @default 2000 for all kinds
+   */
   cardinalitySelector?: (instrumentType: InstrumentType) => number;
-  /** Further sources, shown with the provider's own metrics: each with `callbackTimeoutMillis`, at most, for itself. */
+  /**
+   * Further sources, shown with the provider's own metrics, such as [a registry of `prom-client`](migrate-from-prom-client.md).
+   * One that fails, or takes longer than `callbackTimeoutMillis`, costs its own metrics only.
+   * @default none
+   */
   metricProducers?: MetricProducer[];
 }
 

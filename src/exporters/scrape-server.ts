@@ -8,9 +8,15 @@ import { type PemSource, type TlsMaterial, tlsSource } from '../net/tls.ts';
 
 /** Named as in `tls.createServer`. Files are read again when they change. */
 export interface ScrapeTlsOptions {
-  /** The server's certificate, followed by its intermediates: PEM, or the file that holds it. */
+  /**
+   * The server's certificate, followed by its intermediates: PEM, or the file that holds it.
+   * @default required
+   */
   cert: PemSource;
-  /** The private key of `cert`. */
+  /**
+   * The private key of `cert`.
+   * @default required
+   */
   key: PemSource;
   /** The passphrase of an encrypted `key`. */
   passphrase?: string;
@@ -20,15 +26,24 @@ export interface ScrapeTlsOptions {
 
 export interface ListenOptions {
   /**
-   * Host name or address to listen on. Default `localhost`, as OpenTelemetry specifies: metrics are for this
-   * machine until someone decides otherwise. `0.0.0.0` or `::` listens on all interfaces.
+   * Host name or address to listen on. `0.0.0.0` or `::` is every interface, which a Prometheus on another machine needs.
+   * @default 'localhost', as OpenTelemetry specifies: metrics are for this machine until someone decides otherwise
    */
   host?: string;
-  /** Port, 0 for any free one. Default 9464, which is registered for OpenTelemetry's Prometheus exporters. */
+  /**
+   * Port; 0 for any free one, which the promise tells.
+   * @default 9464, which is registered for OpenTelemetry's Prometheus exporters
+   */
   port?: number;
-  /** Path of the metrics; all others are 404. Default `/metrics`, where Prometheus looks. */
+  /**
+   * Path of the metrics; all others are 404.
+   * @default '/metrics', where Prometheus looks
+   */
   path?: string;
-  /** Serves HTTPS. Default: HTTP. */
+  /**
+   * Serves HTTPS; see [authentication and TLS](#authentication-and-tls).
+   * @default HTTP
+   */
   tls?: ScrapeTlsOptions;
 }
 
