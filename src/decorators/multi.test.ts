@@ -81,6 +81,40 @@ describe('multi', () => {
     expect(error!.message).toContain('3 of 4 exporters delivered without some points: a (1 of 4)');
   });
 
+  test('joins the two batches that wait as soon as they are too many points', async () => {
+    const slow = answering('slow', [takes(5_000)]);
+    const exporter = multi([slow.exporter], { maxBacklogPoints: 3 });
+    for (const value of [1, 2, 3]) {
+      const sent = exported(exporter, deltas(value, value));
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(await sent).toBeUndefined();
+    }
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(slow.exports).toEqual([
+      [1, 1],
+      [5, 5],
+    ]);
+  });
+
+  test('one that delivers after it was given up on has delivered: nothing is sent again, nor called a failure', async () => {
+    const calls: (() => void)[] = [];
+    const foreign = {
+      export: (_: unknown, done: (result: { code: number }) => void) =>
+        void calls.push(() => done({ code: 0 })),
+      forceFlush: async () => {},
+      shutdown: async () => {},
+    };
+    const exporter = multi([foreign]);
+    const sent = exported(exporter, deltas(1));
+    // What exporters of other makers are given is 30 s.
+    await vi.advanceTimersByTimeAsync(40_000);
+    expect(await sent).toBeUndefined();
+    calls[0]!();
+    await exporter.forceFlush();
+    expect(calls).toHaveLength(1);
+    expect(logs).toEqual([]);
+  });
+
   test('sends only the points still owed, and again when the caller tries again', async () => {
     const half = new ExportError('THROTTLED', 'half', { retryable: true, undelivered: deltas(2) });
     const [good, bad] = [answering('good'), answering('bad', [fails(half)])];
