@@ -54,6 +54,18 @@ test.each(ENCODINGS)('one in %s whose scraper goes is no failure of ours', async
   expect(ended.mock.calls).toEqual([[undefined]]);
 });
 
+test.each(ENCODINGS)(
+  'one in %s whose scraper goes while it waits for its turn encodes nothing',
+  async (encoding) => {
+    const { body, gone, release, ended } = await answered(batchWith(1, 1), encoding);
+    const first = body.next();
+    gone.abort();
+    await expect(first).rejects.toThrow();
+    expect(release).toHaveBeenCalled();
+    expect(ended).not.toHaveBeenCalled();
+  },
+);
+
 test.each(ENCODINGS)('one in %s that fails says with what', async (encoding) => {
   const { body, release, ended } = await answered(brokenBatch(), encoding);
   await expect(

@@ -83,8 +83,6 @@ export async function answerOf(
     const names = namesOf(request.url);
     const options = { ...source.encodingOptions, escaping, names, reuseBuffers: true };
     try {
-      // The collection has had this turn, or all those begin who have waited for it.
-      await ownTurn();
       for await (const chunk of sliced(format.encode(held.batch, options), { signal: gone })) {
         if (chunk.length > 0) yield chunk;
       }
@@ -98,12 +96,13 @@ export async function answerOf(
       held.release();
     }
   }
-  return {
-    status: 200,
-    headers,
-    outdated: held.signal,
-    body: compression === undefined ? metrics() : compressedStream(metrics(), compression),
-  };
+  async function* body(): AsyncGenerator<Uint8Array, void, undefined> {
+    // The collection has had this turn, or all those begin who have waited for it.
+    await ownTurn();
+    gone.throwIfAborted();
+    yield* compression === undefined ? metrics() : compressedStream(metrics(), compression);
+  }
+  return { status: 200, headers, outdated: held.signal, body: body() };
 }
 
 export function refusal(status: number, why: string, headers: Record<string, string> = {}): ScrapeAnswer {
