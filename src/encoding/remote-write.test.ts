@@ -16,6 +16,10 @@ import { resourceFromAttributes } from '../data/resource.ts';
 import { randomBatch } from './fixtures/random-batch.ts';
 import { planOf } from './prometheus-options.ts';
 import { type EncodedWrite, encodeRemoteWrite, floorMillis, type RemoteWriteBatch } from './remote-write.ts';
+import { encodedOwnLabels, labelPlan, ownLabelValues } from './remote-write-labels.ts';
+import type { RemoteWriteMessage } from './remote-write-message.ts';
+import { WriteRequest } from './remote-write-message-1.ts';
+import { Request } from './remote-write-message-2.ts';
 import { prepareSeries } from './remote-write-series.ts';
 
 function ended<T>(steps: Generator<void, T>): T {
@@ -162,6 +166,66 @@ describe('encodeRemoteWrite', () => {
         ['h_count{k="1",m="2"}', []],
       ]);
     }
+  });
+
+  test('a bucket follows one of another set, and one of another metric, with labels of its own', () => {
+    const sets = ['1', '2'].map((k) => AttributeSet.from({ a: k, z: k }));
+    const plans = ['g_bucket', 'h_bucket'].map((value) =>
+      labelPlan(['a', 'z'], [{ name: '__name__', value }], true),
+    );
+    const bound = { name: 'le', value: '+Inf' };
+    const family = { family: 'h', type: 'histogram' as const, help: '', unit: '' };
+    const source = { encodedLabels: encodedOwnLabels, labelValues: ownLabelValues };
+    for (const [version, Message] of [
+      ['1.0', WriteRequest],
+      ['2.0', Request],
+    ] as const) {
+      const message: RemoteWriteMessage = new Message({ isStale: false });
+      message.at(1, 0);
+      for (const [plan, set] of [
+        [0, 0],
+        [0, 1],
+        [1, 1],
+        [0, 1],
+      ] as const) {
+        message.begin(plans[plan]!, message.labelsOf(source, sets[set]!), bound);
+        message.sample(1);
+        message.end(family);
+      }
+      expect(decodeWrite(version, message.finish()).series.map(seriesName)).toEqual([
+        'g_bucket{a="1",le="+Inf",z="1"}',
+        'g_bucket{a="2",le="+Inf",z="2"}',
+        'h_bucket{a="2",le="+Inf",z="2"}',
+        'g_bucket{a="2",le="+Inf",z="2"}',
+      ]);
+    }
+  });
+
+  test('families are described once, where several scopes have them too', () => {
+    const gauge = (name: string, k: number) =>
+      gaugeColumns({
+        ...common(1),
+        attributes: [AttributeSet.from({ k })],
+        descriptor: { ...descriptor(name), description: `What ${name} is` },
+        values: Float64Array.of(1),
+      });
+    const scopes = [1, 2].map((k) => ({
+      scope: { name: `s${k}` },
+      metrics: [gauge('a', k), gauge('b', k)],
+    }));
+    const batch = new MetricBatch(resourceFromAttributes({}), scopes);
+    const { metadata } = decodeWrite('1.0', requests(batch, '1.0')[0]!.body);
+    expect(metadata).toEqual({
+      a: { type: 2, help: 'What a is', unit: '' },
+      b: { type: 2, help: 'What b is', unit: '' },
+    });
+    const { series } = decodeWrite('2.0', requests(batch, '2.0')[0]!.body);
+    expect(series.map((it) => it.metadata?.help)).toEqual([
+      'What a is',
+      'What b is',
+      'What a is',
+      'What b is',
+    ]);
   });
 
   test('whatever a batch holds: both versions say the same, however it is cut, and what receivers take', () => {

@@ -92,6 +92,8 @@ export function decodeWrite(version: '1.0' | '2.0', body: Uint8Array): WrittenRe
     }
     return Object.fromEntries(pairs.map(({ name, value }) => [name, value]));
   };
+  const families = (plain.metadata ?? []).map(({ family }) => family);
+  if (new Set(families).size !== families.length) throw new Error('a family is described twice');
   const written = {
     metadata: Object.fromEntries(
       (plain.metadata ?? []).map(({ type, family, help = '', unit = '' }) => [family, { type, help, unit }]),
