@@ -195,7 +195,10 @@ export class Ledger {
     } else {
       this.duplicates++;
       if (this.#isHeard(earlier, arrival, resumedAt))
-        throw new Error(`${name} was answered, and came again after ${arrival.at - earlier.at} ms`);
+        throw new Error(
+          `${name} was answered to life ${earlier.sender}, and came again from life ${arrival.sender} after ` +
+            `${arrival.at - earlier.at} ms`,
+        );
     }
     this.received(arrival.points);
   }
