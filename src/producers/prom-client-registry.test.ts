@@ -339,6 +339,13 @@ test('collections of several readers at the same time take no series for begun a
   expect([...starts]).toEqual([Math.round(performance.timeOrigin)]);
 });
 
+test('the registries of both clients are taken as they are typed', async () => {
+  const registries = [promClient.register, prometheusIo.register, new promClient.AggregatorRegistry()];
+  promClientProducer(new prometheusIo.AggregatorRegistry());
+  expect(await promClientProducer(registries).collect()).toMatchObject({ errors: [] });
+  expect(await promClientProducer(prometheusIo.register).collect()).toMatchObject({ errors: [] });
+});
+
 test.each<[unknown, unknown, RegExp]>([
   [undefined, {}, /registries is undefined; it must be a registry of prom-client/],
   [{}, {}, /registries is {}/],

@@ -154,11 +154,11 @@ async function defaultLabelsOf(registry: PromClientRegistry): Promise<Record<str
     const withProbe: PromClientRegistry = Object.create(registry, {
       getMetricsAsArray: { value: () => [probe] },
     });
-    const [answer, ...others] = (await withProbe.getMetricsAsJSON()) as {
+    const [answer] = (await withProbe.getMetricsAsJSON()) as {
       name: string;
       values: RawSample[];
     }[];
-    const labels = answer?.name === 'probe' && others.length === 0 ? answer.values[0]?.labels : undefined;
+    const labels = answer?.name === 'probe' ? answer.values[0]?.labels : undefined;
     return isObject(labels) ? labels : undefined;
   } catch {
     return undefined;

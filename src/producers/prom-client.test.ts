@@ -360,8 +360,10 @@ describe.each(CLIENTS)('%s', (_, client) => {
           value,
           traceId: traced.trace_id.toLowerCase(),
           spanId: traced.span_id,
-          filteredAttributes: { at: `${value}` },
         })),
+      );
+      expect(buckets!.dataPoints[0]!.exemplars!.map(({ filteredAttributes }) => filteredAttributes)).toEqual(
+        [0.5, 1.5, 7].map((value) => ({ at: `${value}` })),
       );
       // Of the lines of the client, all that is behind the numbers, which are written in another way.
       const exemplars = (text: string) =>
@@ -532,6 +534,8 @@ describe.each(CLIENTS)('%s', (_, client) => {
       const registry = new client.Registry();
       const registers = [registry];
       new client.Gauge({ name: 'first', help: 'f', registers });
+      // While it is waited for, the others have failed already.
+      new client.Gauge({ name: 'hangs', help: 'h', registers, collect: () => new Promise(() => {}) });
       new client.Gauge({ name: 'throws', help: 't', registers, collect: () => void fail() });
       new client.Gauge({
         name: 'rejects',
@@ -539,14 +543,13 @@ describe.each(CLIENTS)('%s', (_, client) => {
         registers,
         collect: () => Promise.reject(new Error('mine')),
       });
-      new client.Gauge({ name: 'hangs', help: 'h', registers, collect: () => new Promise(() => {}) });
       new client.Gauge({ name: 'last', help: 'l', registers });
       const { resourceMetrics, errors } = await promClientProducer(registry).collect({ timeoutMillis: 50 });
       expect(samplesIn(textOf(resourceMetrics))).toEqual({ 'first{}': 0, 'last{}': 0 });
       expect(errors.map((error) => `${error} ${(error as Error).cause}`)).toEqual([
+        expect.stringMatching(/the metric hangs .*did not end within/),
         expect.stringMatching(/the metric throws of prom-client could not be collected .*mine/),
         expect.stringMatching(/the metric rejects .*mine/),
-        expect.stringMatching(/the metric hangs .*did not end within/),
       ]);
     });
 
