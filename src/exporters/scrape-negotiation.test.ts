@@ -16,6 +16,7 @@ describe('[8.29][8.30][8.31] the answer to', () => {
     ['an empty header', '', TEXT],
     ['anything', '*/*', TEXT],
     ['any text', 'text/*', TEXT],
+    ['any application', 'application/*', `${OPEN_METRICS}; escaping=underscores`],
     ['a browser', 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', TEXT],
     ['text without a version', 'text/plain', TEXT],
     ['text of an unknown version', 'text/plain;version=9.9.9', TEXT],

@@ -61,26 +61,37 @@ test('[8.35] where there is no room, those kept give way to those of the new win
   expect(second!.filter((value) => value === 2)).toHaveLength(first!.length - 1);
 });
 
-test('exemplars stay with their series when another one ends', async () => {
-  const { meter, collected } = setUp();
+/** Keeps all that it is offered until it is asked. */
+function keepAll(): ExemplarReservoir {
+  const values: number[] = [];
+  return {
+    offer: (value) => void values.push(value),
+    collect: () => values.splice(0).map((value) => ({ value, timestamp: [1, 0], filteredAttributes: {} })),
+  };
+}
+
+test.each([
+  ['the reservoirs of the specification', {}],
+  ['a reservoir of a View', { exemplarReservoir: keepAll }],
+])('with %s, exemplars stay with their series when another one ends', async (_, view) => {
+  const { meter, collected } = setUp(view);
   const gauge = meter.createGauge('it');
   for (const id of [1, 2, 3]) gauge.record(id, { id }, SPAN_CONTEXT);
   expect(await collected()).toEqual([[1], [2], [3]]);
   gauge.remove({ id: 1 });
   expect((await collected()).sort()).toEqual([[2], [3]]);
+  // In the row that has become free.
   gauge.record(4, { id: 4 });
+  expect((await collected()).sort()).toEqual([[], [2], [3]]);
+  gauge.remove({ id: 4 });
+  gauge.record(5, { id: 5 }, SPAN_CONTEXT);
+  gauge.remove({ id: 5 });
+  gauge.record(6, { id: 6 });
   expect((await collected()).sort()).toEqual([[], [2], [3]]);
 });
 
 test('[3.10] what a reservoir of a View has given last is kept too', async () => {
-  const reservoir = (): ExemplarReservoir => {
-    const values: number[] = [];
-    return {
-      offer: (value) => void values.push(value),
-      collect: () => values.splice(0).map((value) => ({ value, timestamp: [1, 0], filteredAttributes: {} })),
-    };
-  };
-  const { meter, collected } = setUp({ exemplarReservoir: reservoir });
+  const { meter, collected } = setUp({ exemplarReservoir: keepAll });
   const counter = meter.createCounter('it');
   counter.add(1, { id: 1 }, SPAN_CONTEXT);
   counter.add(2, { id: 2 }, SPAN_CONTEXT);
