@@ -85,6 +85,7 @@ test.each([
   expect((await collected()).sort()).toEqual([[], [2], [3]]);
   gauge.remove({ id: 4 });
   gauge.record(5, { id: 5 }, SPAN_CONTEXT);
+  expect((await collected()).sort()).toEqual([[2], [3], [5]]);
   gauge.remove({ id: 5 });
   gauge.record(6, { id: 6 });
   expect((await collected()).sort()).toEqual([[], [2], [3]]);
