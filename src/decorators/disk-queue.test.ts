@@ -7,15 +7,15 @@ import { captureLogs } from '../../test/support/collected.ts';
 import { temporaryFolder } from '../../test/support/temporary-folder.ts';
 import { ExportError } from '../data/errors.ts';
 import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
-import type { MetricBatch } from '../data/metric-batch.ts';
-import { sumColumns } from '../data/metric-batch.ts';
+import { MetricBatch, sumColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
+import { resourceFromAttributes } from '../data/resource.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
 import { batchOf, counter } from '../encoding/fixtures/metrics.ts';
 import { QueueLock } from './disk-queue/lock.ts';
 import { validDiskQueueOptions } from './disk-queue/options.ts';
 import { type DiskQueue, type DiskQueueOptions, diskQueue } from './disk-queue.ts';
-import { answering, deltas, fails, hangs } from './fixtures/answering.ts';
+import { answering, deltas, fails, hangs, valuesOf } from './fixtures/answering.ts';
 
 const logs = captureLogs();
 let dir: string;
@@ -163,6 +163,7 @@ describe('delivery', () => {
     await drained(q);
     expect(exports).toEqual([[1, 2, 3], [2, 3], [2, 3], [3]]);
     expect(q.stats().deliveredPoints).toBe(3);
+    expect(await files('rest')).toEqual([]);
   });
 
   test('points that the receiver refused of a batch that it took are counted', async () => {
@@ -217,6 +218,18 @@ describe('restarts', () => {
     await eventually(() => expect(exports).toEqual([[1], [2, 3], [4]]));
     await drained(q);
     expect(await files('.queue')).toEqual([]);
+  });
+
+  test('batches of many megabytes come back whole, and small ones behind them', async () => {
+    const { scopeMetrics } = deltas(2);
+    const text = 'x'.repeat(5_000_000);
+    const large = new MetricBatch(resourceFromAttributes({ text }), scopeMetrics);
+    await crashed({}, deltas(1), large, deltas(3));
+    const arrived: MetricBatch[] = [];
+    const q = queue(createExporter({ name: 'inner', export: async (batch) => void arrived.push(batch) }));
+    await q.forceFlush();
+    expect(arrived.map(valuesOf)).toEqual([[1], [2], [3]]);
+    expect(arrived[1]!.resource.attributes.text).toBe(text);
   });
 
   test('new batches go behind those that are there', async () => {

@@ -237,6 +237,9 @@ describe('records one after the other', () => {
     expect(known.text(7, Buffer.from('x'), 0, 1)).toBe('x');
     expect(known.text(7, Buffer.from('y'), 0, 1)).toBeUndefined();
     expect(known.text(7, Buffer.from('xy'), 0, 2)).toBeUndefined();
+    // Its characters have the numbers of the other one's bytes.
+    known.addText(8, Buffer.from('é').toString('latin1'));
+    expect(known.text(8, Buffer.from('é'), 0, 2)).toBeUndefined();
   });
 
   test('series that are over are forgotten once they are many', () => {

@@ -27,6 +27,7 @@ const MAX_KEPT_BYTES = 4 * 1024 * 1024;
 export class SegmentReader {
   readonly #handle: FileHandle;
   readonly #salt: Buffer;
+  readonly #windowBuffer = Buffer.allocUnsafeSlow(WINDOW_BYTES);
   #window: Buffer = Buffer.alloc(0);
   #windowAt = 0;
   /** One for all records: so much memory for each would be what the garbage collector is busy with. */
@@ -98,8 +99,7 @@ export class SegmentReader {
   async #bytes(at: number, length: number, end: number): Promise<Buffer> {
     const wanted = Math.min(length, end - at);
     if (at < this.#windowAt || at + wanted > this.#windowAt + this.#window.length) {
-      const bytes = Math.min(Math.max(wanted, WINDOW_BYTES), end - at);
-      this.#window = await this.#read(at, Buffer.allocUnsafe(bytes));
+      this.#window = await this.#read(at, this.#windowBuffer.subarray(0, end - at));
       this.#windowAt = at;
     }
     return this.#window.subarray(at - this.#windowAt, at - this.#windowAt + wanted);

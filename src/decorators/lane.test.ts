@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { ExportError } from '../data/errors.ts';
+import { answering, deltas, fails } from './fixtures/answering.ts';
+import { Lane } from './lane.ts';
+import { WrappedExporter } from './wrapped-exporter.ts';
+
+test('two flushes at once send what waits once, and in order', async () => {
+  const down = fails(new ExportError('UNAVAILABLE', 'down', { retryable: true }));
+  const { exporter, exports } = answering('inner', [down, down, async () => {}]);
+  const lane = new Lane('inner', new WrappedExporter(exporter), 100);
+  const sent = lane.add(deltas(1));
+  expect(lane.add(deltas(2))).toBeUndefined();
+  const flushing = Promise.allSettled([lane.forceFlush(), lane.forceFlush()]);
+  await expect(sent).rejects.toThrow('down');
+  const flushes = await flushing;
+  expect(exports).toEqual([[1], [1]]);
+  expect(flushes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await lane.forceFlush();
+  expect(exports.slice(2)).toEqual([[1], [2]]);
+});
