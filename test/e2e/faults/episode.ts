@@ -111,9 +111,7 @@ async function withoutDisk(scene: Scene): Promise<void> {
 /** Changes bytes of batches that are still to be delivered. */
 function damageAccepted({ random, volume, ledger }: Scene): string {
   ledger.read();
-  const waiting = storedBatches(volume).filter(
-    ({ isNewest, points }) => !isNewest && points.some((point) => ledger.owes(point)),
-  );
+  const waiting = storedBatches(volume).filter(({ points }) => points.some((point) => ledger.owes(point)));
   if (waiting.length === 0) return 'nothing waits there';
   const { path, at, recordAt, end, points } = random.oneOf(waiting);
   const isHead = random.chance(0.2);
@@ -122,8 +120,7 @@ function damageAccepted({ random, volume, ledger }: Scene): string {
     isHead ? random.between(at, recordAt - 1) : random.between(recordAt, end - 1),
     random.between(1, 255),
   );
-  // Without its head nobody knows how many points a batch has.
-  ledger.damaged(points, !isHead);
+  ledger.damaged(points);
   return `a byte of a batch's ${isHead ? 'head' : 'content'} is changed`;
 }
 

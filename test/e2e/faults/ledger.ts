@@ -63,9 +63,6 @@ export class Ledger {
   readonly #inMemory = new Set<string>();
   /** Accepted, missing so far, and that is allowed. */
   readonly #excused = new Map<string, Excuse>();
-  /** How many points were on disk and damaged, and of how many of those missing the queue has to know. */
-  #damaged = 0;
-  readonly #countable = new Set<string>();
   readonly #dropped = new Map<number, Dropped>();
   #life = 0;
   /** Values by life, series and time: what is left of what was received without duplicates. */
@@ -84,9 +81,10 @@ export class Ledger {
   readonly #ticks: Tick[] = [];
   /** Points that were in memory when they were accepted. */
   readonly #wereInMemory = new Set<string>();
-  /** Batches accepted, those of them that were in memory then, and batches that arrived again. */
+  /** Batches accepted, those of them that were in memory then, points damaged on disk, and batches that arrived again. */
   accepted = 0;
   acceptedInMemory = 0;
+  damagedPoints = 0;
   duplicates = 0;
 
   constructor(path: string, options: LedgerOptions) {
@@ -145,23 +143,15 @@ export class Ledger {
     this.#owed.delete(key);
   }
 
-  /**
-   * Points that are on disk and can no longer be read.
-   *
-   * @param isCountable whether the queue can know how many they are
-   */
-  damaged(points: readonly Omit<Point, 'value'>[], isCountable: boolean): void {
-    this.#damaged += points.length;
-    for (const point of points) {
-      const key = this.#key(point);
-      this.#excuse(key, 'damage');
-      if (isCountable) this.#countable.add(key);
-    }
+  /** Points that are on disk and can no longer be read. */
+  damaged(points: readonly Omit<Point, 'value'>[]): void {
+    this.damagedPoints += points.length;
+    for (const point of points) this.#excuse(this.#key(point), 'damage');
   }
 
   /** Damaged points that are missing and that the queue should have counted by now. */
   get uncounted(): number {
-    const missing = [...this.#countable].filter((key) => this.#excused.has(key));
+    const missing = [...this.#excused.values()].filter(({ reason }) => reason === 'damage');
     return Math.max(0, missing.length - this.#counted);
   }
 
@@ -267,8 +257,8 @@ export class Ledger {
         );
       }
     }
-    if (this.#counted > this.#damaged)
-      throw new Error(`${this.#counted} points counted as damage, of ${this.#damaged} damaged`);
+    if (this.#counted > this.damagedPoints)
+      throw new Error(`${this.#counted} points counted as damage, of ${this.damagedPoints} damaged`);
     for (const life of this.#ended) {
       const missing = excused.filter((excuse) => excuse.reason === 'memory' && excuse.life === life).length;
       const counted = this.#dropped.get(life)?.memory ?? 0;

@@ -20,6 +20,8 @@ const { life, url, protocol, dir, maxMemoryPoints, ledger, temporality } = setti
 
 const RECORD_MILLIS = 10;
 const EXPORT_MILLIS = 25;
+/** More than an answer takes on a busy machine: one that comes too late looks like one that is sent again for no reason. */
+const TIMEOUT_MILLIS = 1_000;
 const WORKERS = ['a', 'b', 'c'];
 
 let ahead = settings.ahead;
@@ -51,8 +53,14 @@ const write = (line) => appendFileSync(ledger, `${JSON.stringify({ life, ...line
 diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.WARN);
 const toReceiver =
   protocol === 'otlp'
-    ? otlpHttp({ url, temporality, headers: { 'x-life': String(life) }, timeoutMillis: 500, retry: false })
-    : remoteWrite({ url, timeoutMillis: 500, retry: false });
+    ? otlpHttp({
+        url,
+        temporality,
+        headers: { 'x-life': String(life) },
+        timeoutMillis: TIMEOUT_MILLIS,
+        retry: false,
+      })
+    : remoteWrite({ url, timeoutMillis: TIMEOUT_MILLIS, retry: false });
 const queue = diskQueue(toReceiver, {
   dir,
   name: 'receiver',

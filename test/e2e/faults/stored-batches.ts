@@ -17,21 +17,18 @@ export interface StoredBatch {
   readonly at: number;
   readonly recordAt: number;
   readonly end: number;
-  /** The last one of the newest file: what is damaged there looks like a write that was interrupted. */
-  readonly isNewest: boolean;
   readonly points: readonly Omit<Point, 'value'>[];
 }
 
 /** Oldest first; the queue must not be at work. */
 export function storedBatches(volume: Volume): StoredBatch[] {
-  const batches = queueFiles(volume).flatMap(batchesIn);
-  return batches.map((batch, i) => ({ ...batch, isNewest: i === batches.length - 1 }));
+  return queueFiles(volume).flatMap(batchesIn);
 }
 
-function batchesIn(path: string): Omit<StoredBatch, 'isNewest'>[] {
+function batchesIn(path: string): StoredBatch[] {
   const file = readFileSync(path);
   const mark = file.subarray(MARK.at, MARK.at + MARK.bytes);
-  const batches: Omit<StoredBatch, 'isNewest'>[] = [];
+  const batches: StoredBatch[] = [];
   for (let at = FILE_HEAD_BYTES; at + HEAD_BYTES <= file.length; ) {
     const recordAt = at + HEAD_BYTES;
     const end = recordAt + file.readUInt32LE(at + LENGTH_AT);
