@@ -10,6 +10,7 @@ import {
   histogramColumns,
   MetricBatch,
   type MetricColumns,
+  sumColumns,
 } from '../data/metric-batch.ts';
 import { AggregationTemporality, DataPointType } from '../data/metric-data.ts';
 import { resourceFromAttributes } from '../data/resource.ts';
@@ -101,7 +102,8 @@ describe('encodeRemoteWrite', () => {
     const histogram = exponentialHistogramColumns({
       ...common(1),
       descriptor: descriptor('h'),
-      counts: Float64Array.of(total + 1),
+      // Another SDK may have counted less than its buckets have, and receivers refuse that.
+      counts: Float64Array.of(scale === 20 ? 1 : total + 1),
       sums: Float64Array.of(10),
       mins: Float64Array.of(0),
       maxs: Float64Array.of(9),
@@ -118,6 +120,7 @@ describe('encodeRemoteWrite', () => {
       const [{ body } = expect.fail()] = requests(batchOf(histogram), version);
       const [native] = decodeWrite(version, body).series[0]!.histograms;
       expect(native).toMatchObject({ count: total + 1, sum: 10, zeroCount: 1, timestamp: 1700000000000 });
+      expect(native!.zeroThreshold).toBe(1e-128);
       expect(native!.schema ?? 0).toBe(Math.min(scale, 8));
       expect(native!.positiveSpans!.map((span) => ({ ...span }))).toEqual(spans);
       expect(native!.positiveDeltas).toEqual(deltas);
@@ -197,6 +200,59 @@ describe('encodeRemoteWrite', () => {
         'g_bucket{a="2",le="+Inf",z="2"}',
         'h_bucket{a="2",le="+Inf",z="2"}',
         'g_bucket{a="2",le="+Inf",z="2"}',
+      ]);
+    }
+  });
+
+  test('a histogram of which the buckets have less than its count: the last one has all', () => {
+    const histogram = histogramColumns({
+      ...common(1),
+      descriptor: descriptor('h'),
+      boundaries: [1],
+      bucketCounts: Float64Array.of(2, 2),
+      counts: Float64Array.of(7),
+      sums: Float64Array.of(Number.NaN),
+      mins: Float64Array.of(0),
+      maxs: Float64Array.of(3),
+    });
+    const { series } = decodeWrite('1.0', requests(batchOf(histogram), '1.0')[0]!.body);
+    expect(series.map((it) => [it.labels.__name__, it.labels.le, it.samples[0]!.value])).toEqual([
+      ['h_bucket', '1', 2],
+      ['h_bucket', '+Inf', 7],
+      ['h_count', undefined, 7],
+    ]);
+  });
+
+  test('a start that is not before the sample is none', () => {
+    const nanos = 1_700_000_000_000_000_000n;
+    const columns = { ...common(3), attributes: [1, 2, 3].map((k) => AttributeSet.from({ k })) };
+    const counter = sumColumns(
+      {
+        ...columns,
+        startTimes: BigUint64Array.of(nanos - 5_000_000n, nanos, nanos + 5_000_000n),
+        descriptor: descriptor('c'),
+        values: Float64Array.of(1, 2, 3),
+      },
+      true,
+    );
+    const { series } = decodeWrite('2.0', requests(batchOf(counter), '2.0')[0]!.body);
+    expect(series.map(({ samples }) => samples[0]!.start)).toEqual([1699999999995, undefined, undefined]);
+  });
+
+  test('labels that are longer than what is set aside for a request', () => {
+    const value = 'x'.repeat(100_000);
+    const columns = { ...common(3), attributes: [1, 2, 3].map((k) => AttributeSet.from({ k, value })) };
+    const gauge = gaugeColumns({
+      ...columns,
+      descriptor: descriptor('g'),
+      values: Float64Array.of(1, 2, 3),
+    });
+    for (const version of ['1.0', '2.0'] as const) {
+      const { series } = decodeWrite(version, requests(batchOf(gauge), version)[0]!.body);
+      expect(series.map(({ labels, samples }) => [labels.k, labels.value, samples[0]!.value])).toEqual([
+        ['1', value, 1],
+        ['2', value, 2],
+        ['3', value, 3],
       ]);
     }
   });

@@ -5,6 +5,7 @@ import { exporterContract } from '../../test/conformance/exporter-kit.ts';
 import { captureLogs } from '../../test/support/collected.ts';
 import { decodeWrite, seriesName, type WrittenSeries } from '../../test/support/remote-write.ts';
 import { AttributeSet } from '../data/attribute-set.ts';
+import { type ExportResult, ExportResultCode, type PushMetricExporter } from '../data/exporter.ts';
 import { MetricBatch, sumColumns } from '../data/metric-batch.ts';
 import { temporalityPreference } from '../data/temporality-preference.ts';
 import { everyKind } from '../encoding/fixtures/every-kind.ts';
@@ -269,6 +270,8 @@ describe('remoteWrite', () => {
   });
 
   describe('one bad sample of a request', () => {
+    const answered = (exporter: PushMetricExporter, batch: MetricBatch) =>
+      new Promise<ExportResult>((resolve) => exporter.export(batch, resolve));
     /** As version 1.0 of Prometheus: nothing of a request is written that has such a series. */
     const refusing =
       (...bad: string[]) =>
@@ -294,9 +297,11 @@ describe('remoteWrite', () => {
 
     test('is looked for within bounds: what cannot be told apart is refused with it', async () => {
       const { url, requests } = await serveHttp({ answer: () => ({ status: 400, body: 'too old' }) });
-      const error = await exported(made({ url, maxSamplesPerRequest: 200 }), counterBatch(1, 1_000));
+      const exporter = made({ url, maxSamplesPerRequest: 200 });
+      const { code, error } = await answered(exporter, counterBatch(1, 1_000));
+      // Where nothing was taken it is no success.
+      expect(code).toBe(ExportResultCode.FAILED);
       expect(error).toMatchObject({ code: 'REJECTED', retryable: false });
-      expect(error!.rejectedDataPoints ?? 1_000).toBe(1_000);
       // Each cut makes two requests of one.
       expect(requests.length).toBeLessThanOrEqual(6 + 2 * 64);
     });
@@ -315,9 +320,8 @@ describe('remoteWrite', () => {
     test('is not looked for where the receiver says what it wrote', async () => {
       const headers = { 'X-Prometheus-Remote-Write-Samples-Written': 0 };
       const { url, requests } = await receiver([{ status: 400, headers }]);
-      expect(await exported(made({ url, version: '2.0' }), counterBatch(1, 200))).toMatchObject({
-        code: 'REJECTED',
-      });
+      const { code, error } = await answered(made({ url, version: '2.0' }), counterBatch(1, 200));
+      expect([code, error]).toMatchObject([ExportResultCode.FAILED, { code: 'REJECTED' }]);
       expect(requests).toHaveLength(1);
     });
   });
@@ -371,6 +375,16 @@ describe('remoteWrite', () => {
       expect(all.map(numberOf)).toEqual([0, 1, 3]);
       expect(new Set(all.map(seriesName)).size).toBe(3);
       expect(logs.join()).toContain('series of c_total are left out');
+    });
+
+    test('are no request by themselves', async () => {
+      const { url, requests } = await receiver([{ status: 400 }, { status: 400 }, { status: 400 }]);
+      // Cut in two, the second half is nothing but the first one again.
+      const sets = [{ a: 1 }, { a: 2 }, { a: 1 }, { a: 2 }];
+      const twice = batch({}, ...sets);
+      for (const set of twice.scopeMetrics[0]!.metrics[0]!.attributes) set.id = -1;
+      await exported(made({ url, retry: false }), twice);
+      expect(requests.map((request) => written(request).series.length)).toEqual([2, 2, 1, 1]);
     });
 
     test('of a batch that says the same twice, from whatever SDK', async () => {
@@ -560,6 +574,37 @@ describe('remoteWrite', () => {
       await provider.forceFlush();
       await provider.forceFlush();
       expect(history(requests, 'g{name="a"}').map(([value]) => value)).toEqual([1, 1, 1]);
+    });
+
+    test('not those of another SDK, which makes their attributes anew for each collection', async () => {
+      const { url, requests } = await receiver();
+      const exporter = made({ url, staleMarkers: true });
+      for (const [second, length] of [3, 3, 2, 2].entries()) {
+        const batch = counterBatch(1, length);
+        for (const { endTimes } of batch.scopeMetrics[0]!.metrics)
+          endTimes.fill(BigInt(1_700_000_000 + second) * 1_000_000_000n);
+        await exported(exporter, batch);
+      }
+      const stale = samplesIn(requests).filter((series) => numberOf(series) === 'stale');
+      expect(stale.map(({ labels }) => labels.series)).toEqual(['2']);
+    });
+
+    test('each of those that take the place of one another', async () => {
+      const { url, requests } = await receiver();
+      const provider = service(url);
+      let name = '';
+      const gauge = provider.getMeter('m').createObservableGauge('g');
+      gauge.addCallback((result) => result.observe(1, { name }));
+      const names = Array.from({ length: 10 }, (_, i) => `n${i}`);
+      for (name of names) await provider.forceFlush();
+      await provider.shutdown();
+      for (const ended of names)
+        expect(
+          history(requests, `g{name="${ended}"}`)
+            .map(([value]) => value)
+            .slice(-2),
+          ended,
+        ).toEqual([1, 'stale']);
     });
 
     test('thousands at once, among others that stay and some that change places', async () => {

@@ -20,6 +20,7 @@ export interface WrittenHistogram {
   count: number;
   sum: number | 'stale';
   schema?: number;
+  zeroThreshold?: number;
   zeroCount?: number;
   positiveSpans?: { offset?: number; length: number }[];
   positiveDeltas?: number[];
