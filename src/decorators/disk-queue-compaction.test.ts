@@ -21,6 +21,8 @@ interface Step {
   length: number;
   /** The first so many of them begin anew. */
   restarting: number;
+  /** Series of deltas, which nothing supersedes. */
+  deltas: number;
   /** How many batches the receiver takes after this one; it is away then. */
   taken: number;
   isRestart: boolean;
@@ -30,6 +32,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   from: fc.oneof(fc.constant(0), fc.nat(SERIES)),
   length: fc.oneof(fc.constant(SERIES), fc.integer({ min: 1, max: SERIES })),
   restarting: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(5) }),
+  deltas: fc.constantFrom(1, 1, 1, SERIES),
   taken: fc.oneof({ weight: 15, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(5) }),
   isRestart: fc.oneof(
     { weight: 9, arbitrary: fc.constant(false) },
@@ -92,7 +95,7 @@ async function run(steps: readonly Step[], dir: string) {
       retry: { initialIntervalMillis: 1e9, maxIntervalMillis: 1e9 },
     });
   let queue = queueOf();
-  for (const [i, { from, length, restarting, taken, isRestart }] of steps.entries()) {
+  for (const [i, { from, length, restarting, deltas, taken, isRestart }] of steps.entries()) {
     const series = Array.from({ length: Math.min(length, SERIES - from) }, (_, k) => from + k);
     for (const s of series.slice(0, restarting)) starts[s] = BigInt(i + 2);
     const { dataPoints, ...columns } = counter(
@@ -100,8 +103,9 @@ async function run(steps: readonly Step[], dir: string) {
       series.map((s) => [{ s }, i + 1] as const),
     );
     const startTimes = BigUint64Array.from(series, (s) => starts[s]!);
-    const deltas = counter('d', [[{ s: 0 }, i + 1]], { temporality: AggregationTemporality.DELTA });
-    const batch = batchOf([[{ name: 'scope' }, [sumColumns({ ...columns, startTimes }, true), deltas]]]);
+    const added = Array.from({ length: deltas }, (_, s) => [{ s }, i + 1] as const);
+    const delta = counter('d', added, { temporality: AggregationTemporality.DELTA });
+    const batch = batchOf([[{ name: 'scope' }, [sumColumns({ ...columns, startTimes }, true), delta]]]);
     await exportTo(queue, batch);
     accepted.push(...pointsOf(batch));
     allowance = taken;

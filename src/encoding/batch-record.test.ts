@@ -170,18 +170,21 @@ describe('a batch as a record', () => {
 describe('records one after the other', () => {
   const setsOf = (batch: MetricBatch) =>
     batch.scopeMetrics.flatMap(({ metrics }) => metrics.flatMap(({ attributes }) => attributes));
-  const series = (...attributes: Attributes[]) =>
-    batchOf([
-      [
-        { name: 's' },
-        [
-          counter(
-            'c',
-            attributes.map((one) => [one, 1] as const),
-          ),
-        ],
-      ],
-    ]);
+  /** As a provider makes them: sets with the same keys share the list. */
+  const series = (...all: Attributes[]) => {
+    const lists = new Map<string, readonly string[]>();
+    const sets = all.map((one) => {
+      const { keys, values } = AttributeSet.from(one);
+      const list = lists.get(keys.join()) ?? keys;
+      lists.set(keys.join(), list);
+      return new AttributeSet(list, values);
+    });
+    const { dataPoints, ...columns } = counter(
+      'c',
+      all.map((one) => [one, 1] as const),
+    );
+    return batchOf([[{ name: 's' }, [sumColumns({ ...columns, attributes: sets }, true)]]]);
+  };
 
   test('the same series have the same sets, wherever in a record they come', () => {
     const known = new KnownSets();
