@@ -7,6 +7,7 @@ import { decodeWrite, seriesName, type WrittenSeries } from '../../test/support/
 import { AttributeSet } from '../data/attribute-set.ts';
 import { type ExportResult, ExportResultCode, type PushMetricExporter } from '../data/exporter.ts';
 import { MetricBatch, sumColumns } from '../data/metric-batch.ts';
+import { sliceBatch } from '../data/slice-batch.ts';
 import { temporalityPreference } from '../data/temporality-preference.ts';
 import { everyKind } from '../encoding/fixtures/every-kind.ts';
 import {
@@ -587,6 +588,21 @@ describe('remoteWrite', () => {
       }
       const stale = samplesIn(requests).filter((series) => numberOf(series) === 'stale');
       expect(stale.map(({ labels }) => labels.series)).toEqual(['2']);
+    });
+
+    test('those of one provider, whatever another numbers its own', async () => {
+      const { url, requests } = await receiver();
+      const exporter = made({ url, staleMarkers: true });
+      for (const [second, from] of [0, 1, 1].entries()) {
+        const batch = sliceBatch(counterBatch(1, 3), from, 3);
+        for (const { endTimes, attributes } of batch.scopeMetrics[0]!.metrics) {
+          endTimes.fill(BigInt(1_700_000_000 + second) * 1_000_000_000n);
+          for (const [id, set] of attributes.entries()) set.id = id;
+        }
+        await exported(exporter, batch);
+      }
+      const stale = samplesIn(requests).filter((series) => numberOf(series) === 'stale');
+      expect(stale.map(({ labels }) => labels.series)).toEqual(['0']);
     });
 
     test('each of those that take the place of one another', async () => {
