@@ -16,7 +16,7 @@ import type { ValidDiskQueueOptions } from './options.ts';
 import { Progress } from './progress.ts';
 import { RecentBatches } from './recent-batches.ts';
 import { RestFile } from './rest-file.ts';
-import { endOf, type Segment } from './segment.ts';
+import { endOf, type Segment, subtractAll, subtractFrame } from './segment.ts';
 import { SegmentCursor } from './segment-cursor.ts';
 import { FRAME_HEAD_BYTES, SEGMENT_HEAD_BYTES } from './segment-format.ts';
 import { SegmentLog } from './segment-log.ts';
@@ -251,12 +251,10 @@ export class DiskBatches {
   }
 
   /** Counts down what is left in the first segment, and removes it when that was all. */
-  async #forget({ sequence, points, accepted }: Frame): Promise<void> {
+  async #forget(frame: Frame): Promise<void> {
     const { first } = this.#log;
-    if (first === undefined || sequence < first.first) return;
-    first.batches--;
-    first.points -= points;
-    first.superseded -= accepted - points;
+    if (first === undefined || frame.sequence < first.first) return;
+    subtractFrame(first, frame);
     if (first.batches > 0) return;
     if (!this.#log.isWritten(first) || first.bytes >= WORTH_REMOVING_BYTES) await this.#remove(first);
   }
@@ -272,9 +270,7 @@ export class DiskBatches {
     const out = this.#isOutIn(segment) ? this.#out!.points : 0;
     const lost = end.points - this.#done.points - superseded - out;
     this.#done = later(this.#done, end);
-    segment.batches = 0;
-    segment.points = 0;
-    segment.superseded = 0;
+    subtractAll(segment);
     return lost;
   }
 

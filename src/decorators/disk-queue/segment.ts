@@ -45,6 +45,18 @@ export function addFrame(segment: Segment, frame: FrameContent, bytes: number): 
   segment.end = endOf(frame);
 }
 
+/** The frame is done. */
+export function subtractFrame(segment: Segment, { accepted, points }: FrameContent): void {
+  segment.batches--;
+  segment.points -= points;
+  segment.superseded -= accepted - points;
+}
+
+/** So are all. */
+export function subtractAll(segment: Segment): void {
+  Object.assign(segment, { batches: 0, points: 0, superseded: 0 });
+}
+
 export function endOf({ sequence, before, accepted }: FrameContent): Mark {
   return { sequence, points: before + accepted };
 }
