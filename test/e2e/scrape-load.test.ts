@@ -19,8 +19,9 @@ const SAMPLES = STEADY + PASSING + HISTOGRAMS * SAMPLES_OF_HISTOGRAM + 1;
 /** 0 + 1 + 2 + …, what the steady series begin with. */
 const FIRST_SUM = (STEADY * (STEADY - 1)) / 2;
 
-const SCRAPES = 4;
-const INTERVAL_SECONDS = 3;
+const SCRAPES = 3;
+/** And timeout: as long as Prometheus waits by default, since a busy machine may need some seconds. */
+const INTERVAL_SECONDS = 10;
 
 const reader = new PrometheusMetricReader({
   cardinalitySelector: () => 200_000,
