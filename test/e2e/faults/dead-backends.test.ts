@@ -104,7 +104,11 @@ test('with every backend dead for an hour, requests take as long as with all of 
   const growth = last.heapBytes - first.heapBytes;
   // Both get some more compiled code. One exporter that kept its batches would hold four times as much.
   expect(growth - (lastControl.heapBytes - firstControl.heapBytes)).toBeLessThan(5_000_000);
-  expect(last.resources).toBeLessThanOrEqual(first.resources + 10);
+  // What is under way comes and goes.
+  const [early, late] = [hour.slice(0, 3), hour.slice(3)].map((half) =>
+    Math.min(...half.map(([dead]) => dead.resources)),
+  );
+  expect(late).toBeLessThanOrEqual(early! + 10);
   // What may wait in memory, and no more.
   expect(last.heapBytes - lastControl.heapBytes).toBeLessThan(8_000_000);
 });
