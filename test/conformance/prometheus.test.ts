@@ -1,12 +1,14 @@
 // The Prometheus reader from outside: what a scraper gets of what was recorded, where other exporters are known to differ.
 import { gunzipSync } from 'node:zlib';
 import { ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   PrometheusMetricReader,
   type PrometheusMetricReaderOptions,
 } from '../../src/exporters/prometheus.ts';
 import { AggregationType, ConfigError, MeterProvider, resourceFromAttributes } from '../../src/index.ts';
+import { promClientProducer } from '../../src/producers/prom-client.ts';
 import { captureLogs } from '../support/collected.ts';
 
 const OPEN_METRICS = 'application/openmetrics-text;version=1.0.0';
@@ -59,6 +61,24 @@ test.each([
 test('[8.29] a fallback that there is not is refused, with those that there are', () => {
   const fallbackFormat = 'openmetrics' as never;
   expect(() => setUp({ fallbackFormat })).toThrow(/fallbackFormat is 'openmetrics'.*OpenMetricsText1\.0\.0/);
+});
+
+test('[8.07] of a metric that is in a registry of prom-client too, there is one family, with the series of both', async () => {
+  const registers = [new Registry()];
+  new Counter({ name: 'jobs_total', help: 'Jobs.', labelNames: ['of'], registers }).inc({ of: 'registry' });
+  new Gauge({ name: 'only_there', help: 'There.', registers }).set(7);
+  const { meter, text } = setUp({ metricProducers: [promClientProducer(registers)] });
+  meter.createCounter('jobs', { description: 'Jobs.' }).add(2, { of: 'meter' });
+  const answer = await text();
+  expect(linesOf(answer, /jobs|only_there/)).toEqual([
+    '# HELP jobs_total Jobs.',
+    '# TYPE jobs_total counter',
+    'jobs_total{otel_scope_name="m",of="meter"} 2',
+    'jobs_total{of="registry"} 1',
+    '# HELP only_there There.',
+    '# TYPE only_there gauge',
+    'only_there 7',
+  ]);
 });
 
 test('[12.48] the type of the answer is told in full, and it is compressed when asked', async () => {
