@@ -31,7 +31,7 @@ describe('registries of several processes', () => {
     'the AggregatorRegistry of %s shows what all workers have',
     async (name) => {
       const { stdout } = await promisify(execFile)(process.execPath, [CLUSTER, BRIDGE, name], {
-        timeout: 15_000,
+        timeout: 60_000,
       });
       expect(JSON.parse(stdout)).toEqual({
         shown: [
@@ -41,6 +41,7 @@ describe('registries of several processes', () => {
         errors: [],
       });
     },
+    60_000,
   );
 
   test('the text of clusterMetrics, or workerMetrics, is read back to the same samples', async () => {

@@ -2,7 +2,7 @@
 import * as prometheusIo from '@prometheus-io/client';
 import fc from 'fast-check';
 import * as promClient from 'prom-client';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, DataPointType, type MetricData } from '../data/metric-data.ts';
@@ -567,7 +567,12 @@ describe.each(CLIENTS)('%s', (_, client) => {
       });
       const reader = new ManualMetricReader({ metricProducers: [promClientProducer(registries)] });
       new MeterProvider({ readers: [reader] });
-      const { resourceMetrics, errors } = await reader.collect({ timeoutMillis: 200 });
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const collecting = reader.collect({ timeoutMillis: 1_000 });
+      await vi.advanceTimersByTimeAsync(900);
+      vi.useRealTimers();
+      const { resourceMetrics, errors } = await collecting;
       expect(samplesIn(textOf(resourceMetrics))).toEqual({ 'here_1{}': 0, 'here_2{}': 0 });
       expect(errors).toHaveLength(2);
     });

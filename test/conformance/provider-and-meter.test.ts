@@ -376,7 +376,7 @@ describe('MeterProvider', () => {
       OTEL_METRICS_EXEMPLAR_FILTER: 'always_off',
     });
     expect(code).toMatchObject(environment);
-    const inCodeOnly = ['exporters', 'readers'];
+    const inCodeOnly = ['exporters', 'readers', 'metricProducers'];
     expect([...Object.keys(code), ...inCodeOnly].sort()).toEqual(Object.keys(metricsConfig.shape).sort());
   });
 });
