@@ -13,6 +13,9 @@ import { answering, deltas, fails } from './fixtures/answering.ts';
 
 captureLogs();
 
+/** Each run waits for the disk, which may be slow. */
+const TIMEOUT_MILLIS = 60_000;
+
 /** The smallest there is, so that there are several files. */
 const MAX_BYTES = 65_536;
 const BATCHES = 14;
@@ -122,28 +125,38 @@ async function deliveredFrom(left: ReadonlyMap<string, Buffer>) {
   return { batches: exports.map((values) => Math.floor(Number(values[0]) / 100)), exports, droppedPoints };
 }
 
-test('every undamaged batch is delivered, in order and whole, and all others are counted to the point', async () => {
-  const names = [...files.keys()].filter((name) => name.endsWith('.queue'));
-  const property = fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 4 }), async (damages) => {
-    const left = damagedFiles(damages, names);
-    const lost = lostIn(left);
-    const { batches, exports, droppedPoints } = await deliveredFrom(left);
-    const whole = Array.from({ length: BATCHES + 1 }, (_, i) => i).filter((batch) => !lost.has(batch));
-    expect(batches).toEqual(whole);
-    expect(exports.map(({ length }) => length)).toEqual(whole.map(pointsOf));
-    const points = [...lost].reduce((sum, batch) => sum + pointsOf(batch), 0);
-    expect(droppedPoints).toEqual({ age: 0, damage: points, memory: 0, refusal: 0, size: 0 });
-  });
-  await fc.assert(property, { numRuns: 150 });
-});
+test(
+  'every undamaged batch is delivered, in order and whole, and all others are counted to the point',
+  async () => {
+    const names = [...files.keys()].filter((name) => name.endsWith('.queue'));
+    const property = fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 4 }), async (damages) => {
+      const left = damagedFiles(damages, names);
+      const lost = lostIn(left);
+      const { batches, exports, droppedPoints } = await deliveredFrom(left);
+      const whole = Array.from({ length: BATCHES + 1 }, (_, i) => i).filter((batch) => !lost.has(batch));
+      expect(batches).toEqual(whole);
+      expect(exports.map(({ length }) => length)).toEqual(whole.map(pointsOf));
+      const points = [...lost].reduce((sum, batch) => sum + pointsOf(batch), 0);
+      expect(droppedPoints).toEqual({ age: 0, damage: points, memory: 0, refusal: 0, size: 0 });
+    });
+    await fc.assert(property, { numRuns: 150 });
+  },
+  TIMEOUT_MILLIS,
+);
 
-test('whatever else in the folder is damaged too, it starts, and delivers what is whole', async () => {
-  const names = [...files.keys()];
-  const property = fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 6 }), async (damages) => {
-    const left = damagedFiles(damages, names);
-    const lost = lostIn(left);
-    const { batches } = await deliveredFrom(left);
-    expect(batches).toEqual(Array.from({ length: BATCHES + 1 }, (_, i) => i).filter((one) => !lost.has(one)));
-  });
-  await fc.assert(property, { numRuns: 50 });
-});
+test(
+  'whatever else in the folder is damaged too, it starts, and delivers what is whole',
+  async () => {
+    const names = [...files.keys()];
+    const property = fc.asyncProperty(fc.array(damage, { minLength: 1, maxLength: 6 }), async (damages) => {
+      const left = damagedFiles(damages, names);
+      const lost = lostIn(left);
+      const { batches } = await deliveredFrom(left);
+      expect(batches).toEqual(
+        Array.from({ length: BATCHES + 1 }, (_, i) => i).filter((one) => !lost.has(one)),
+      );
+    });
+    await fc.assert(property, { numRuns: 50 });
+  },
+  TIMEOUT_MILLIS,
+);

@@ -244,7 +244,7 @@ describe('whatever is nested in whatever', () => {
   });
 
   // A queue waits for the disk, in real time.
-  const fewRuns = { numRuns: 100 };
+  const fewRuns = { numRuns: 60 };
   const QUEUES = ['queue', 'retry', 'timeout', 'multi', 'filter'] as const;
 
   test('queues on disk, without a fallback: each point is delivered once, or refused', async () => {
@@ -253,7 +253,7 @@ describe('whatever is nested in whatever', () => {
       holds({ kind: 'queue', inner }, { isExact: true, maxBacklogPoints: Infinity }),
     );
     await fc.assert(property, fewRuns);
-  });
+  }, 60_000);
 
   test('queues on disk, with a fallback: each point is delivered at least once, or refused', async () => {
     const faults = fc.oneof(slowFault, quickFault);
@@ -261,5 +261,5 @@ describe('whatever is nested in whatever', () => {
       holds(inner, { isExact: false, maxBacklogPoints: 2 * POINTS }),
     );
     await fc.assert(property, fewRuns);
-  });
+  }, 60_000);
 });

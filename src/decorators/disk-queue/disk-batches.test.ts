@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { captureLogs } from '../../../test/support/collected.ts';
@@ -6,6 +6,7 @@ import { temporaryFolder } from '../../../test/support/temporary-folder.ts';
 import { deltas, valuesOf } from '../fixtures/answering.ts';
 import { AgeClock } from './age-clock.ts';
 import { DiskBatches } from './disk-batches.ts';
+import { QueueLock } from './lock.ts';
 import { Losses } from './losses.ts';
 import { validDiskQueueOptions } from './options.ts';
 
@@ -58,5 +59,23 @@ test('a batch that was given out and never done is lost with its file, and count
   await disk.open(new AbortController().signal);
   expect(await disk.oldest()).toBeUndefined();
   expect(losses.points.damage).toBe(4);
+  await disk.close();
+});
+
+test('a batch in hand is for another queue that has the folder, and for nobody else when the disk does not work', async () => {
+  const never = new AbortController().signal;
+  const folder = temporaryFolder();
+  const { disk, add } = await opened(folder);
+  await add(1);
+  const { sequence } = (await disk.oldest())!;
+  const lock = join(folder, 'lock');
+  await rm(lock);
+  const other = await QueueLock.acquire(folder, never);
+  await expect(disk.open(never)).rejects.toThrow('in use');
+  expect(disk.fateOf(sequence)).toBe('elsewhere');
+  await other.release();
+  await mkdir(lock);
+  await expect(disk.open(never)).rejects.toMatchObject({ code: 'EISDIR' });
+  expect(disk.fateOf(sequence)).toBe('wanted');
   await disk.close();
 });
