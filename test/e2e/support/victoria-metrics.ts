@@ -16,10 +16,11 @@ export interface VictoriaMetrics extends ServerProcess {
 /**
  * @param age `old` is what Debian 12 has, from 2022, which is also what many still run
  * @param volume where the data is, on a disk of its own; default a folder
+ * @param flags more of them
  */
 export async function startVictoriaMetrics(
   age: 'old' | 'new' = 'old',
-  { volume }: { volume?: Volume | undefined } = {},
+  { volume, flags = [] }: { volume?: Volume | undefined; flags?: string[] } = {},
 ): Promise<VictoriaMetrics> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -33,6 +34,7 @@ export async function startVictoriaMetrics(
       '-retentionPeriod=100y',
       '-search.latencyOffset=0s',
       '-search.disableCache',
+      ...flags,
     ],
     isReady: () => answersOk(`${url}/health`),
   });
