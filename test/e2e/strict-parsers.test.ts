@@ -213,7 +213,7 @@ test('[8.33][8.34][8.35] types, units, values and exemplars are what was recorde
     '0',
   ]);
   // Its family in OpenMetrics would be `target`, which a metric has.
-  expect(families.get('target_info')?.samples[0]!.labels.service_name).toBe('orders "\\\n;twice');
+  expect(families.get('target_info')!.samples[0]!.labels.service_name).toBe('orders "\\\n;twice');
   expect(families.get('colliding')!.samples[0]!.labels).toMatchObject({
     a_b: '2;1',
 
