@@ -1,5 +1,6 @@
 // What a queue has on disk, batch by batch, read with code of its own as far as the files go; and damage to it.
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { decodeBatchRecord } from '../../../src/encoding/batch-record-decoder.ts';
 import type { Point } from './ledger.ts';
 import { queueFiles, type Volume } from './volume.ts';
@@ -10,6 +11,7 @@ const MARK = { at: 16, bytes: 8 };
 /** The head of a batch, and where in it the length of the record is. */
 const HEAD_BYTES = 52;
 const LENGTH_AT = 40;
+const CHECKSUM_AT = 44;
 
 export interface StoredBatch {
   readonly path: string;
@@ -33,7 +35,10 @@ function batchesIn(path: string): StoredBatch[] {
     const recordAt = at + HEAD_BYTES;
     const end = recordAt + file.readUInt32LE(at + LENGTH_AT);
     if (!file.subarray(at, at + MARK.bytes).equals(mark) || end > file.length) break;
-    batches.push({ path, at, recordAt, end, points: pointsOf(file.subarray(recordAt, end)) });
+    const record = file.subarray(recordAt, end);
+    // One that was damaged before is nobody's any more.
+    if (crc32(record) === file.readUInt32LE(at + CHECKSUM_AT))
+      batches.push({ path, at, recordAt, end, points: pointsOf(record) });
     at = end;
   }
   return batches;
