@@ -198,7 +198,8 @@ describe('handleBeforeExit', () => {
   });
 
   test('nothing happens a second time where the application has ended metrics itself', async () => {
-    const options = { handleBeforeExit, exportTimeout: 200 };
+    // Enough for the file, also on a busy machine.
+    const options = { handleBeforeExit, exportTimeout: 2_000 };
     const { code, said, jsonFilePath } = await run(undefined, 'awaits-shutdown', options);
     expect(code).toBe(3);
     expect(said.match(/shutdown/g)).toHaveLength(1);
