@@ -41,12 +41,15 @@ function amongLookalikes(sets: readonly AttributeSet[], labels: SeriesLabels): F
   let gathering: { readonly names: string; readonly blocks: BlockSet; next: number } | undefined;
 
   return (i) => {
-    const shape = labels.shapeOf(sets[i]!);
-    if (shape === safe) return true;
+    const set = sets[i]!;
+    const shape = labels.shapeOf(set);
+    // A provider of ours has a set once. Others may give it twice.
+    const isForeign = set.id < 0;
+    if (shape === safe && !isForeign) return true;
     if (gathering === undefined) {
       const known = seen.get(shape.names);
-      if (known instanceof BlockSet) return known.add(labels.blockOf(sets[i]!));
-      if (!shape.ambiguous && (known === undefined || known === shape)) {
+      if (known instanceof BlockSet) return known.add(labels.blockOf(set));
+      if (!isForeign && !shape.ambiguous && (known === undefined || known === shape)) {
         seen.set(shape.names, shape);
         safe = shape;
         return true;
@@ -65,7 +68,7 @@ function amongLookalikes(sets: readonly AttributeSet[], labels: SeriesLabels): F
       return undefined;
     }
     gathering = undefined;
-    return blocks.add(labels.blockOf(sets[i]!));
+    return blocks.add(labels.blockOf(set));
   };
 }
 

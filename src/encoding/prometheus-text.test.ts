@@ -10,6 +10,7 @@ import {
   exponentialHistogram,
   gauge,
   type HistogramValue,
+  held,
   histogram,
   upDownCounter,
 } from './fixtures/metrics.ts';
@@ -316,15 +317,30 @@ test.each<[string, Attributes[]]>([
 ])('[8.27] series that differ only in %s are not written twice', (_, sets) => {
   const seen = sets.length - new Set(sets.map((set) => plain(gauge('m', [[set, 1]])).text)).size;
   expect(seen).toBeGreaterThan(0);
-  const { problems, lines } = plain(
-    gauge(
-      'm',
-      sets.map((set, i) => [set, i]),
-    ),
+  const points = sets.map((set, i) => [set, i] as const);
+  for (const metric of [gauge('m', points), held(gauge('m', points))]) {
+    const { problems, lines } = plain(metric);
+    expect(lines).toHaveLength(1 + sets.length - seen);
+    expect(problems).toHaveLength(seen);
+    expect(lines[1]).toMatch(/ 0$/);
+  }
+});
+
+test('[8.27] series that another SDK gives twice are written once, beside those of a provider', () => {
+  const metric = held(
+    gauge('m', [
+      [{ a: 'x' }, 0],
+      [{ a: 'y' }, 1],
+      [{}, 2],
+      [{ a: 'x' }, 3],
+      [{ a: 'y' }, 4],
+      [{}, 5],
+    ]),
   );
-  expect(lines).toHaveLength(1 + sets.length - seen);
-  expect(problems).toHaveLength(seen);
-  expect(lines[1]).toMatch(/ 0$/);
+  for (const set of metric.attributes.slice(3)) set.id = -1;
+  const { lines, problems } = plain(metric);
+  expect(lines.slice(1)).toEqual(['m{a="x"} 0', 'm{a="y"} 1', 'm 2']);
+  expect(problems).toHaveLength(3);
 });
 
 test('[8.27] without scope labels, the series of the second scope that the first has too are left out', () => {
@@ -514,7 +530,7 @@ test('bytes that look like no number when eight are read as one come through, at
 
 test('keys of two types do not make one long step, however many series there are', () => {
   const points = Array.from({ length: 50_000 }, (_, i) => [{ id: `${i}` }, i] as const);
-  const metric = counter('c', [...points, [{ id: 1 }, -1], [{ id: 'new' }, -2], [{ id: 2.5 }, -3]]);
+  const metric = held(counter('c', [...points, [{ id: 1 }, -1], [{ id: 'new' }, -2], [{ id: 2.5 }, -3]]));
   const problems: PrometheusProblem[] = [];
   const chunks = [
     ...encodePrometheusText(batchOf([[scope, [metric]]]), { onProblem: (problem) => problems.push(problem) }),

@@ -1,4 +1,4 @@
-// What tells series of remote write apart: shapes alone do not, where labels are added and where sets may be there twice.
+// What tells series of remote write apart: shapes alone do not where labels are added.
 import type { AttributeSet } from '../data/attribute-set.ts';
 import { quotable } from './prometheus-escaping.ts';
 import type { LabelShape } from './prometheus-label-shape.ts';
@@ -6,8 +6,7 @@ import type { SeriesLabels } from './prometheus-labels.ts';
 import { blockLabels, type Label } from './remote-write-labels.ts';
 
 /**
- * The labels for comparisons. A series that has the value of an external label itself is the one that has none there. Sets
- * that no provider of ours holds, such as those of another SDK and those with an attribute renamed, may be there twice.
+ * The labels for comparisons. A series that has the value of an external label itself is the one that has none there.
  */
 export function labelsToCompare(labels: SeriesLabels, external: readonly Label[]): SeriesLabels {
   const names = new Set(external.map(({ name }) => name));
@@ -28,7 +27,7 @@ export function labelsToCompare(labels: SeriesLabels, external: readonly Label[]
     ...labels,
     shapeOf(set: AttributeSet): LabelShape {
       const shape = labels.shapeOf(set);
-      if (set.id >= 0 && !clashes(shape)) return shape;
+      if (!clashes(shape)) return shape;
       let other = ambiguous.get(shape);
       if (other === undefined) {
         other = { ...shape, ambiguous: true, names: namesWithout(shape, names) };
