@@ -35,7 +35,9 @@ function verdict({ valueAtMost, valueAtLeast, ratioAtLeast }, values, ratios) {
   return `${text}: ${isMet ? 'met' : 'missed'}`;
 }
 
+/** Empty for what a contestant does not have. */
 function spread(values) {
+  if (values.every((value) => value === undefined)) return '';
   return `${number(median(values))} (${number(quantile(values, 0.25))} to ${number(quantile(values, 0.75))})`;
 }
 
@@ -66,7 +68,7 @@ Written by \`npm run bench -- --write\`; edit \`bench/\` instead.
 Every contestant runs in a fresh process per round, all of them in each round, in alternating order. Ratios are
 taken within a round, so they hold where absolute figures differ from machine to machine.
 
-To reproduce: \`npm ci && npm run bench\` (some twenty minutes), or \`npm run bench -- --quick\` for rough figures.
+To reproduce: \`npm ci && npm run bench\` (some twenty-five minutes), or \`npm run bench -- --quick\` for rough figures.
 \`bench/README.md\` says what is measured and how to add to it.
 
 ${sections.join('\n')}`;

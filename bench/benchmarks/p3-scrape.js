@@ -7,6 +7,7 @@ const SERIES_PER_METRIC = 100_000;
 export default {
   id: 'P3',
   title: 'scrape as text, 100 k histogram (11 bounds) and 100 k counter series',
+  rounds: 3,
   unit: 'ms of loop time',
   ratio: 'times Meterline',
   extras: { first: 'the first, ms', megabytes: 'MB of text', memory: 'MB more while it lasts' },

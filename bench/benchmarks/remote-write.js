@@ -27,6 +27,7 @@ const pause = { valueAtMost: 10 };
 export default {
   id: 'remote-write',
   title: 'remote write, 100 k histogram (11 bounds) and 100 k counter series, collection included',
+  rounds: 3,
   unit: 'longest event-loop pause, ms',
   ratio: 'times Meterline with 1.0',
   extras: {
