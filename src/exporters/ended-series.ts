@@ -16,6 +16,7 @@ interface Piece {
 /** The metrics of one collection; a reader may export it in several batches. */
 interface Collection {
   readonly nanos: bigint;
+  readonly resource: Resource;
   readonly pieces: Map<string, Piece[]>;
 }
 
@@ -23,6 +24,8 @@ export interface Ended {
   readonly batch: MetricBatch;
   /** The time of the first collection without them, in nanoseconds since the Unix epoch. */
   readonly nanos: bigint;
+  /** Whether what is there now has other labels of its resource, so that the old ones ended too. */
+  readonly withResource: boolean;
 }
 
 const ROWS_PER_STEP = 4_096;
@@ -30,17 +33,22 @@ const ROWS_PER_STEP = 4_096;
 /** Holds the columns of the last two collections, and compares attribute sets by identity where they are the provider's. */
 export class EndedSeries {
   readonly #byScope: boolean;
+  readonly #identityOf: (resource: Resource) => string;
   #before: Collection | undefined;
   #latest: Collection | undefined;
 
-  /** @param byScope whether series of different scopes are different ones, because their labels tell the scope */
-  constructor(byScope: boolean) {
+  /**
+   * @param byScope whether series of different scopes are different ones, because their labels tell the scope
+   * @param identityOf what labels all series of a resource have; a queue may bring those of an earlier process
+   */
+  constructor(byScope: boolean, identityOf: (resource: Resource) => string) {
     this.#byScope = byScope;
+    this.#identityOf = identityOf;
   }
 
   /**
    * Takes note of a batch. What a collection ended is known once the next one begins, because it may come in several batches.
-   * A batch that is older than the latest collection comes from a queue and says nothing.
+   * A batch that is older than the latest collection comes from a queue and says nothing. Nor does one that is tried again.
    *
    * @returns the series that ended with the collection before
    */
@@ -49,29 +57,32 @@ export class EndedSeries {
     if (nanos === undefined || (this.#latest !== undefined && nanos < this.#latest.nanos)) return undefined;
     let ended: Ended | undefined;
     if (nanos !== this.#latest?.nanos) {
-      ended = yield* this.ended(batch.resource);
+      ended = yield* this.ended();
       this.#before = this.#latest;
-      this.#latest = { nanos, pieces: new Map() };
+      this.#latest = { nanos, resource: batch.resource, pieces: new Map() };
     }
     for (const { scope, metrics } of batch.scopeMetrics) {
       for (const metric of metrics) {
         const key = keyOf(this.#byScope ? scope : undefined, metric);
         const pieces = this.#latest!.pieces.get(key);
         if (pieces === undefined) this.#latest!.pieces.set(key, [{ scope, metric }]);
-        else pieces.push({ scope, metric });
+        else if (!pieces.some((piece) => piece.metric === metric)) pieces.push({ scope, metric });
       }
     }
     return ended;
   }
 
   /** The series of the collection before that the latest one has not. */
-  *ended(resource: Resource): Generator<void, Ended | undefined> {
+  *ended(): Generator<void, Ended | undefined> {
     const before = this.#before;
     const latest = this.#latest;
     if (before === undefined || latest === undefined) return undefined;
+    const withResource =
+      before.resource !== latest.resource &&
+      this.#identityOf(before.resource) !== this.#identityOf(latest.resource);
     const scopes: ScopeColumns[] = [];
     for (const [key, pieces] of before.pieces) {
-      const present = latest.pieces.get(key) ?? [];
+      const present = withResource ? [] : (latest.pieces.get(key) ?? []);
       for (const [p, { scope, metric }] of pieces.entries()) {
         const rows = yield* absentRows(metric.attributes, p, present);
         for (let from = 0; from < rows.length; from += ROWS_PER_STEP) {
@@ -81,17 +92,17 @@ export class EndedSeries {
         }
       }
     }
-    return scopes.length === 0
-      ? undefined
-      : { batch: new MetricBatch(resource, scopes), nanos: latest.nanos };
+    if (scopes.length === 0) return undefined;
+    return { batch: new MetricBatch(before.resource, scopes), nanos: latest.nanos, withResource };
   }
 
-  /** All series of the latest collection. */
-  present(resource: Resource): MetricBatch {
-    const pieces = [...(this.#latest?.pieces.values() ?? [])].flat();
+  /** All series of the latest collection, if there was one. */
+  present(): MetricBatch | undefined {
+    if (this.#latest === undefined) return undefined;
+    const { resource, pieces } = this.#latest;
     return new MetricBatch(
       resource,
-      pieces.map(({ scope, metric }) => ({ scope, metrics: [metric] })),
+      [...pieces.values()].flat().map(({ scope, metric }) => ({ scope, metrics: [metric] })),
     );
   }
 }

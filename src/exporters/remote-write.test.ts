@@ -605,6 +605,23 @@ describe('remoteWrite', () => {
       expect(stale.map(({ labels }) => labels.series)).toEqual(['0']);
     });
 
+    test('those of an earlier process under its name, when a queue brings what it left', async () => {
+      const { url, requests } = await receiver();
+      const exporter = made({ url, staleMarkers: true });
+      for (const [second, process] of ['one', 'two', 'two'].entries()) {
+        const resource = resourceFromAttributes({ 'service.instance.id': process, host: process });
+        const batch = new MetricBatch(resource, counterBatch(1, 1).scopeMetrics);
+        for (const { endTimes } of batch.scopeMetrics[0]!.metrics)
+          endTimes.fill(BigInt(1_700_000_000 + second) * 1_000_000_000n);
+        await exported(exporter, batch);
+      }
+      const stale = samplesIn(requests).filter((series) => numberOf(series) === 'stale');
+      expect(stale.map(({ labels }) => [labels.__name__, labels.instance]).sort()).toEqual([
+        [expect.stringMatching(/_total$/), 'one'],
+        ['target_info', 'one'],
+      ]);
+    });
+
     test('each of those that take the place of one another', async () => {
       const { url, requests } = await receiver();
       const provider = service(url);

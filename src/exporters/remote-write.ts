@@ -58,11 +58,11 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
     closing: closing.signal,
   });
   const times = new SampleTimes();
-  const series = new EndedSeries(scopeLabels !== false);
+  const series = new EndedSeries(scopeLabels !== false, ({ attributes }) =>
+    JSON.stringify(identity(attributes)),
+  );
   /** Samples of one series must not overtake each other, so batches do not either. */
   const order = {};
-  let lastResource: MetricBatch['resource'] | undefined;
-
   async function prepared(
     batch: MetricBatch,
     timeOf: (nanos: bigint) => number,
@@ -114,21 +114,21 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
     selectAggregation: valid.aggregation,
     export: (batch, { signal }) =>
       inTurn(order, signal, async () => {
-        lastResource = batch.resource;
         if (isMarking) {
           const ended = await inSlices(series.see(batch), { signal });
           // Before the samples, among which may be those of a series that has come back.
-          if (ended) await mark(ended.batch, times.of(ended.nanos), false, signal);
+          if (ended) await mark(ended.batch, times.of(ended.nanos), ended.withResource, signal);
         }
         const marker = { isStale: false, withResource: true };
         return deliver(batch, await prepared(batch, (nanos) => times.of(nanos), marker, signal), signal);
       }),
     async shutdown() {
       try {
-        if (!isMarking || lastResource === undefined) return;
-        const ended = await inSlices(series.ended(lastResource));
-        if (ended) await mark(ended.batch, times.of(ended.nanos), false);
-        await mark(series.present(lastResource), times.latest + 1, true);
+        // Nothing was seen unless it is to be marked.
+        const ended = await inSlices(series.ended());
+        if (ended) await mark(ended.batch, times.of(ended.nanos), ended.withResource);
+        const present = series.present();
+        if (present) await mark(present, times.latest + 1, true);
       } finally {
         await Promise.all(clients.map((client) => client.close()));
       }
