@@ -31,6 +31,7 @@ export function otlpBenchmark({ id, transport, rival, ours, theirs }) {
   return {
     id,
     title: `${transport}, 100 k histogram (11 bounds) and 100 k counter series, collection included`,
+    rounds: 3,
     unit: 'longest event-loop pause, ms',
     ratio: 'times Meterline with gzip',
     extras: {
