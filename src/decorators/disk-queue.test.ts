@@ -267,6 +267,29 @@ describe('restarts', () => {
     expect(second.exports).toEqual([[3]]);
   });
 
+  test('of a batch that shutdown finds under way, only what is owed is delivered at the next start', async () => {
+    let isUnderWay = false;
+    const half = createExporter({
+      name: 'half',
+      graceMillis: 1_000,
+      export: (batch, { signal }) =>
+        new Promise((_, reject) => {
+          const undelivered = sliceBatch(batch, 1, 3);
+          const error = new ExportError('ABORTED', 'stopped', { retryable: true, undelivered });
+          signal.addEventListener('abort', () => reject(error));
+          isUnderWay = true;
+        }),
+    });
+    const q = queue(half);
+    await send(q, deltas(1, 2, 3));
+    await eventually(() => expect(isUnderWay).toBe(true));
+    await q.shutdown();
+    expect(q.stats().deliveredPoints).toBe(1);
+    const { exporter, exports } = answering('next');
+    await queue(exporter).forceFlush();
+    expect(exports).toEqual([[2, 3]]);
+  });
+
   test('shutdown delivers what it can and says in one message what stays', async () => {
     const q = queue(answering('inner', [async () => {}, ...Array(99).fill(fails(down()))]).exporter);
     for (let i = 0; i < 3; i++) await send(q, deltas(i, i));

@@ -141,10 +141,13 @@ export class Drain {
       return undefined;
     } catch (cause) {
       const error = ExportError.from(cause);
-      if (signal.aborted) return { error: retryable(error), owed: batch };
-      this.#failFlushes(error, attempt);
-      if (error.code === 'SHUTDOWN') return this.#giveUp(error, batch);
-      const isKept = KEEP.includes(error.code) && error.undelivered === undefined;
+      const { aborted } = signal;
+      if (!aborted) {
+        this.#failFlushes(error, attempt);
+        if (error.code === 'SHUTDOWN') return this.#giveUp(error, batch);
+      }
+      // One that was stopped may say all the same what it has delivered.
+      const isKept = (aborted || KEEP.includes(error.code)) && error.undelivered === undefined;
       const owed = isKept ? batch : owedPoints(batch, error);
       if (owed !== batch) {
         const taken = batch.pointCount - (owed?.pointCount ?? 0);
@@ -155,7 +158,7 @@ export class Drain {
       }
       if (owed === undefined) return undefined;
       if (owed !== batch) await this.#store.keepRest(stored, owed);
-      this.#reportFailure(error);
+      if (!aborted) this.#reportFailure(error);
       return { error: retryable(error), owed };
     }
   }
