@@ -87,8 +87,9 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
   /**
    * @param labels sorted by key: where keys become the same name, the values are joined in this order. A label
    *   without a value is left out, because to Prometheus it does not exist.
+   * @param first names that come before all others
    */
-  function blockOfLabels(labels: readonly Label[]): string {
+  function blockOfLabels(labels: readonly Label[], first?: ReadonlySet<string>): string {
     const texts = new Map<string, string>();
     for (const [key, value] of labels) {
       const name = nameOf(key);
@@ -98,8 +99,8 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
     }
     // Equal labels must give equal blocks, whatever the keys were called that the names come from.
     return [...texts]
-      .sort(byKey)
       .filter(([, text]) => text !== '')
+      .sort((a, b) => Number(first?.has(b[0]) ?? 0) - Number(first?.has(a[0]) ?? 0) || byKey(a, b))
       .map(([name, text]) => write(name, text))
       .join(separator);
   }
@@ -125,7 +126,7 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
           const labels = labelsOf(set).map(
             ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
           );
-          return blockOfLabels([...added, ...labels].sort(byKey));
+          return blockOfLabels([...added, ...labels].sort(byKey), names);
         },
       };
     },

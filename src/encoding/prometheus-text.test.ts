@@ -343,6 +343,18 @@ test('[8.27] series that another SDK gives twice are written once, beside those 
   expect(problems).toHaveLength(3);
 });
 
+test('[8.27] an empty label of a name that has a meaning is none, whatever labels the meter adds', () => {
+  const points = [
+    [{ le: '', A: 'x' }, 0],
+    [{ A: 'x' }, 1],
+    [{ A: 'x', otel_scope_a: '' }, 2],
+  ] as const;
+  for (const metric of [gauge('m', points), held(gauge('m', points))]) {
+    const [family] = parsed(batchOf([[scope, [metric]]]));
+    expect(family!.samples).toEqual([{ name: 'm', labels: { otel_scope_name: 'test', A: 'x' }, value: 0 }]);
+  }
+});
+
 test('[8.27] without scope labels, the series of the second scope that the first has too are left out', () => {
   const scopes = ['a', 'b'].map((name, i) => {
     const points: [Attributes, number][] = [
