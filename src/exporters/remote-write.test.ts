@@ -6,7 +6,7 @@ import { captureLogs } from '../../test/support/collected.ts';
 import { decodeWrite, seriesName, type WrittenSeries } from '../../test/support/remote-write.ts';
 import { AttributeSet } from '../data/attribute-set.ts';
 import { type ExportResult, ExportResultCode, type PushMetricExporter } from '../data/exporter.ts';
-import { MetricBatch, sumColumns } from '../data/metric-batch.ts';
+import { MetricBatch, type SumColumns, sumColumns } from '../data/metric-batch.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
 import { temporalityPreference } from '../data/temporality-preference.ts';
 import { everyKind } from '../encoding/fixtures/every-kind.ts';
@@ -603,6 +603,28 @@ describe('remoteWrite', () => {
       }
       const stale = samplesIn(requests).filter((series) => numberOf(series) === 'stale');
       expect(stale.map(({ labels }) => labels.series)).toEqual(['0']);
+    });
+
+    test('none at the end while a batch is owed, which a queue would deliver behind the marks', async () => {
+      const { url, requests } = await receiver([{ status: 204 }, { status: 503 }]);
+      const exporter = made({ url, staleMarkers: true, retry: false });
+      expect(await exported(exporter, counterBatch(1))).toBeUndefined();
+      expect(await exported(exporter, counterBatch(2))).toMatchObject({ retryable: true });
+      await exporter.shutdown();
+      expect(requests).toHaveLength(2);
+    });
+
+    test('all at the end, where the last batch had a point that is lost for good', async () => {
+      const { url, requests } = await receiver();
+      const exporter = made({ url, staleMarkers: true, maxRequestBytes: 200 });
+      const { resource, scopeMetrics } = counterBatch(1, 2);
+      const [{ scope, metrics }] = scopeMetrics as [(typeof scopeMetrics)[0]];
+      const sets = [AttributeSet.from({ series: 'x'.repeat(500) }), AttributeSet.from({ series: 1 })];
+      const columns = { ...metrics[0]!, attributes: sets } as SumColumns;
+      const batch = new MetricBatch(resource, [{ scope, metrics: [sumColumns(columns, true)] }]);
+      expect(await exported(exporter, batch)).toMatchObject({ retryable: false, rejectedDataPoints: 1 });
+      await exporter.shutdown();
+      expect(samplesIn(requests).map(numberOf)).toEqual([1, 'stale']);
     });
 
     test('those of an earlier process under its name, when a queue brings what it left', async () => {

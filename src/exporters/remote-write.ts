@@ -6,6 +6,7 @@ import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
 import { gaugeColumns, type MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { optionChecks } from '../data/option-checks.ts';
+import { owedPoints } from '../data/owed-points.ts';
 import { withExportedLabels } from '../encoding/exported-labels.ts';
 import { byteString, valueText } from '../encoding/prometheus-labels.ts';
 import { planOf, TARGET_INFO } from '../encoding/prometheus-options.ts';
@@ -63,6 +64,8 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
   );
   /** Samples of one series must not overtake each other, so batches do not either. */
   const order = {};
+  /** Something of the last batch may come again, at its own time: nothing later must be written before. */
+  let isOwed = false;
   async function prepared(
     batch: MetricBatch,
     timeOf: (nanos: bigint) => number,
@@ -120,10 +123,19 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
           if (ended) await mark(ended.batch, times.of(ended.nanos), ended.withResource, signal);
         }
         const marker = { isStale: false, withResource: true };
-        return deliver(batch, await prepared(batch, (nanos) => times.of(nanos), marker, signal), signal);
+        try {
+          const ready = await prepared(batch, (nanos) => times.of(nanos), marker, signal);
+          const refusal = await deliver(batch, ready, signal);
+          isOwed = false;
+          return refusal;
+        } catch (error) {
+          isOwed = owedPoints(batch, error) !== undefined;
+          throw error;
+        }
       }),
     async shutdown() {
       try {
+        if (isOwed) return;
         // Nothing was seen unless it is to be marked.
         const ended = await inSlices(series.ended());
         if (ended) await mark(ended.batch, times.of(ended.nanos), ended.withResource);
