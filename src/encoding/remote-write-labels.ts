@@ -50,7 +50,8 @@ export function encodedIn(block: string): EncodedLabels {
 /** The same. */
 export function valuesIn(block: string): LabelValues {
   const labels = parsed(block).sort(byName);
-  return { names: namesOf(labels), values: labels.map(({ value }) => knownText(value)) };
+  const isShort = block.length <= MAX_KNOWN_BLOCK;
+  return { names: namesOf(labels), values: labels.map(({ value }) => (isShort ? knownText(value) : value)) };
 }
 
 export function parsed(block: string): Label[] {
@@ -81,12 +82,14 @@ export function byName(a: { name: string }, b: { name: string }): number {
 }
 
 const MAX_INTERNED = 10_000;
+/** What is cut out of a text keeps all of it in memory, also when the series is over. */
+const MAX_KNOWN_BLOCK = 1024;
 const knownNames = new Map<string, LabelNames>();
 const knownTexts = new Map<string, string>();
 
 function namesOf(labels: readonly Label[]): LabelNames {
   const key = labels.map(({ name }) => name).join();
-  return interned(knownNames, key, () => labels.map(({ name }) => knownText(name)));
+  return interned(knownNames, key, () => labels.map(({ name }) => knownText(Buffer.from(name).toString())));
 }
 
 /** Texts are numbered in each request, and those that are one object are found in a fraction of the time. */

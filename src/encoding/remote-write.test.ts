@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ValueType } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -255,6 +257,22 @@ describe('encodeRemoteWrite', () => {
         ['3', value, 3],
       ]);
     }
+  });
+
+  test('nothing is kept of long labels when their series are over', () => {
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    const megabytes = () => {
+      gc();
+      return process.memoryUsage().heapUsed / 2 ** 20;
+    };
+    const before = megabytes();
+    for (let i = 0; i < 1_000; i++) {
+      const set = AttributeSet.from({ [`a_name_with_number_${i}`]: `${i}`, long: `${i}`.padEnd(1e5, 'x') });
+      encodedOwnLabels(set);
+      ownLabelValues(set);
+    }
+    expect(megabytes() - before).toBeLessThan(20);
   });
 
   test('families are described once, where several scopes have them too', () => {
