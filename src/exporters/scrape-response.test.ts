@@ -1,8 +1,9 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
+import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sliced } from '../net/time-slice.ts';
 import { answerScrape } from './scrape-response.ts';
 
@@ -26,9 +27,7 @@ async function listening(listener: RequestListener) {
 /** A server that answers with the chunks; `ended` tells how each answer ended. */
 async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
   const ended = new EventEmitter<{ answer: [Error | undefined] }>();
-  const sockets: Socket[] = [];
   const address = await listening((request, response) => {
-    sockets.push(request.socket);
     answerScrape(request, response, async (_, gone) => ({
       status: 200,
       headers: { 'Content-Type': 'text/plain' },
@@ -39,7 +38,7 @@ async function serve(chunks: Iterable<Uint8Array>, outdated?: AbortSignal) {
       (error) => ended.emit('answer', error),
     );
   });
-  return { ...address, sockets, ended: once(ended, 'answer') };
+  return { ...address, ended: once(ended, 'answer') };
 }
 
 async function rawScrape(port: number) {
@@ -159,18 +158,96 @@ test('a scraper whose answer must not go on is cut off, though it reads nothing'
   expect(await ended).toEqual([undefined]);
 });
 
-test('a scraper that takes nothing for thirty seconds is cut off', async () => {
-  const { port, ended, sockets } = await serve(
-    (function* () {
-      for (;;) yield Buffer.alloc(64 * 1024);
-    })(),
-  );
-  const scraper = await rawScrape(port);
-  const [socket] = sockets;
-  expect(socket!.timeout).toBe(30_000);
-  socket!.emit('timeout');
-  expect(await ended).toEqual([undefined]);
-  await once(scraper.resume(), 'close');
+describe('thirty seconds', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test('in which a scraper takes nothing end the answer', async () => {
+    let asked = 0;
+    const { port, ended } = await serve(
+      (function* () {
+        for (; ; asked++) yield Buffer.alloc(64 * 1024);
+      })(),
+    );
+    let isEnded = false;
+    ended.then(() => {
+      isEnded = true;
+    });
+    const scraper = await rawScrape(port);
+    let before: number;
+    do {
+      before = asked;
+      for (let i = 0; i < 1_000; i++) await setImmediate();
+    } while (asked > before);
+    vi.advanceTimersByTime(29_999);
+    await setImmediate();
+    expect(isEnded).toBe(false);
+    vi.advanceTimersByTime(1);
+    expect(await ended).toEqual([undefined]);
+    await once(scraper.resume(), 'close');
+  });
+
+  test('begin anew with each chunk that it takes, and nothing of them is left', async () => {
+    const { url, ended } = await serve(
+      (function* () {
+        for (let i = 0; i < 5; i++) {
+          vi.advanceTimersByTime(29_000);
+          yield Buffer.from(`${i}\n`);
+        }
+      })(),
+    );
+    expect(await (await fetch(url)).text()).toBe('0\n1\n2\n3\n4\n');
+    expect(await ended).toEqual([undefined]);
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(0));
+  });
+
+  test('are not those of a collection, in which the connection is idle', async () => {
+    const { url } = await listening((request, response) => {
+      answerScrape(request, response, async () => {
+        vi.advanceTimersByTime(60_000);
+        // As Node does for an idle socket of which someone has said that it may not be.
+        response.emit('timeout');
+        return { status: 200, headers: {}, body: 'late' };
+      });
+    });
+    expect(await (await fetch(url)).text()).toBe('late');
+  });
+});
+
+test('an answer that cannot begin is cut off, so that nobody waits for it', async () => {
+  let failure: unknown;
+  const { url } = await listening((request, response) => {
+    response.write('of someone else');
+    const headers = { 'Content-Type': 'text/plain' };
+    answerScrape(request, response, async () => ({ status: 200, headers, body: '' })).catch((error) => {
+      failure = error;
+    });
+  });
+  const response = await fetch(url);
+  await expect(response.text()).rejects.toThrow();
+  expect(failure).toMatchObject({ code: 'ERR_HTTP_HEADERS_SENT' });
+});
+
+test('who reads a connection within the process may keep what it reads', async () => {
+  const [ours, theirs] = duplexPair();
+  cleanups.push(() => ours.destroy());
+  const shared = Buffer.alloc(5);
+  function* chunks() {
+    for (let i = 0; i < 4; i++) yield shared.fill(`${i}`);
+  }
+  const server = createServer((request, response) => {
+    answerScrape(request, response, async () => ({ status: 200, headers: {}, body: sliced(chunks()) }));
+  });
+  server.emit('connection', ours);
+  theirs.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  const kept: Buffer[] = [];
+  theirs.on('data', (chunk) => kept.push(chunk));
+  await once(theirs, 'end');
+  expect(
+    Buffer.concat(kept)
+      .toString()
+      .match(/^(\d)\1{4}/gm),
+  ).toEqual(['00000', '11111', '22222', '33333']);
 });
 
 test.each(['destroy', 'end'] as const)(

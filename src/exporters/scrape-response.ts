@@ -1,6 +1,7 @@
 // Answers through Node's own servers: as fast as the scraper reads, without holding up the event loop.
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse } from 'node:http2';
+import { Socket } from 'node:net';
 import type { ScrapeAnswer, ScrapeRequest } from './scrape-answer.ts';
 
 /**
@@ -27,19 +28,24 @@ export async function answerScrape(
   response.once('close', () => gone.abort());
   // Writing to a response that someone else has ended emits an error, which would be thrown.
   response.on('error', giveUp);
-  response.setTimeout(STALLED_MILLIS, giveUp);
   // Whoever had the request before may have taken so long that nobody tells any more.
   if (response.destroyed) giveUp();
 
   const { status, headers, body, outdated, error } = await answer(scrapeRequest(request), gone.signal);
   outdated?.addEventListener('abort', giveUp, { once: true, signal: gone.signal });
-  response.statusCode = status;
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  // Not that of the connection, which would count the time of the collection too.
+  const stalled = setTimeout(giveUp, STALLED_MILLIS).unref();
+  gone.signal.addEventListener('abort', () => clearTimeout(stalled), { once: true });
   try {
+    response.statusCode = status;
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     if (typeof body === 'string') response.end(body);
     else {
-      const send = senderOf(response, gone.signal);
-      for await (const chunk of body) await send(chunk);
+      const send = senderOf(request, response, gone.signal);
+      for await (const chunk of body) {
+        await send(chunk);
+        stalled.refresh();
+      }
       response.end();
     }
   } catch (reason) {
@@ -63,13 +69,17 @@ const WRITES = new Set<unknown>([ServerResponse.prototype.write, Http2ServerResp
  * What it gives resolves when the connection has taken the chunk, whose memory may be used again from then on, and
  * rejects when the scraper has gone.
  */
-function senderOf(response: ServerResponse, gone: AbortSignal): (chunk: Uint8Array) => Promise<void> {
+function senderOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  gone: AbortSignal,
+): (chunk: Uint8Array) => Promise<void> {
   let taken: (() => void) | undefined;
   let failed: ((reason: unknown) => void) | undefined;
   const wake = () => taken?.();
   gone.addEventListener('abort', () => failed?.(gone.reason), { once: true });
-  // A middleware's own may keep the chunk and forget the callback.
-  const isForeign = !WRITES.has(response.write);
+  // A middleware's own may keep the chunk and forget the callback. A connection within the process hands it on as it is.
+  const isForeign = !WRITES.has(response.write) || !(request.socket instanceof Socket);
   // A single listener, since a middleware may lose those that it is asked to remove.
   if (isForeign) response.on('drain', wake);
   return (chunk) =>
