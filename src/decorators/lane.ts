@@ -1,9 +1,17 @@
 // What one exporter of several still has to get, in order and in bounded memory.
 import { ExportError } from '../data/errors.ts';
-import { owedOf } from '../data/export-to.ts';
 import { mergeDeltas } from '../data/merge-deltas.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
+import { owedPoints } from '../data/owed-points.ts';
 import type { WrappedExporter } from './wrapped-exporter.ts';
+
+interface Outcome {
+  /** What the receiver refused of what it took. */
+  readonly refusal?: ExportError | undefined;
+  readonly failure?: ExportError;
+  /** What may yet be delivered. */
+  readonly owed?: MetricBatch | undefined;
+}
 
 export class Lane {
   readonly name: string;
@@ -54,18 +62,19 @@ export class Lane {
     return this.#sending ?? Promise.resolve(undefined);
   }
 
-  /** Ends at the first failure that may pass. A batch refused for good does not hold up those behind it. */
+  /** Ends at the first failure that leaves something owed. A batch refused for good does not hold up those behind it. */
   async #sendBacklog(): Promise<ExportError | undefined> {
     let failure: ExportError | undefined;
     let refusal: ExportError | undefined;
     try {
       for (let batch = this.#backlog.shift(); batch !== undefined; batch = this.#backlog.shift()) {
-        try {
-          refusal = (await this.#deliver(batch)) ?? refusal;
-        } catch (error) {
-          failure = error as ExportError;
-          if (failure.retryable) break;
-        }
+        const outcome = await this.#deliver(batch);
+        refusal = outcome.refusal ?? refusal;
+        failure = outcome.failure ?? failure;
+        if (outcome.owed === undefined) continue;
+        this.#backlog.unshift(outcome.owed);
+        this.#joinOldest();
+        break;
       }
     } finally {
       this.#sending = undefined;
@@ -74,21 +83,16 @@ export class Lane {
     return refusal;
   }
 
-  /** When it fails, what may yet be delivered is the oldest of the backlog again. */
-  async #deliver(batch: MetricBatch): Promise<ExportError | undefined> {
+  async #deliver(batch: MetricBatch): Promise<Outcome> {
     this.#abort = new AbortController();
     try {
-      return await this.#exporter.export(batch, this.#abort.signal);
+      return { refusal: await this.#exporter.export(batch, this.#abort.signal) };
     } catch (cause) {
-      const error = ExportError.from(cause);
+      const failure = ExportError.from(cause);
       // One that was given up on may yet deliver.
-      const owed = owedOf(error, await this.#exporter.owedAfterAll(batch));
-      if (owed.pointCount === 0 && error.undelivered === undefined) return undefined;
-      if (error.retryable && owed.pointCount > 0) {
-        this.#backlog.unshift(owed);
-        this.#joinOldest();
-      }
-      throw error;
+      const rest = await this.#exporter.owedAfterAll(batch);
+      if (rest.pointCount === 0 && failure.undelivered === undefined) return {};
+      return { failure, owed: owedPoints(rest, failure) };
     } finally {
       this.#abort = undefined;
     }
