@@ -35,6 +35,8 @@ export class HistogramRows {
   readonly #read: ReadingTime;
   readonly #gathered = new Map<Series, Gathered>();
   #latest: { labels: Labels; gathered: Gathered } | undefined;
+  /** How many counts were of a series that had one already. */
+  repeated = 0;
 
   constructor(memory: SeriesMemory, read: ReadingTime) {
     this.#memory = memory;
@@ -44,7 +46,7 @@ export class HistogramRows {
   addBucket(labels: Labels, cumulative: number, exemplar: unknown): void {
     const gathered = this.#of(labels);
     const bound = boundOf(labels.le);
-    if (bound === Number.POSITIVE_INFINITY) gathered.infinite = cumulative;
+    if (bound === Number.POSITIVE_INFINITY) gathered.infinite = first(gathered.infinite, cumulative);
     else {
       gathered.bounds.push(bound);
       gathered.cumulative.push(cumulative);
@@ -53,11 +55,14 @@ export class HistogramRows {
   }
 
   addSum(labels: Labels, value: number): void {
-    this.#of(labels).sum = value;
+    const gathered = this.#of(labels);
+    gathered.sum = first(gathered.sum, value);
   }
 
   addCount(labels: Labels, value: number): void {
-    this.#of(labels).count = value;
+    const gathered = this.#of(labels);
+    if (!Number.isNaN(gathered.count)) this.repeated++;
+    gathered.count = first(gathered.count, value);
   }
 
   /** The samples of a series mostly follow each other, which is cheaper to see than to look up. */
@@ -158,6 +163,11 @@ function groupOf(groups: Map<string, Group>, boundaries: number[]): Group {
     groups.set(key, group);
   }
   return group;
+}
+
+/** Of two series with the same labels the first stays. */
+function first(known: number, value: number): number {
+  return Number.isNaN(known) ? value : known;
 }
 
 function boundOf(le: unknown): number {

@@ -29,7 +29,7 @@ const SAMPLES_PER_STEP = 200;
 /**
  * Adds to `metrics`; yields now and then.
  *
- * @throws Error when it is no metric, or histograms of it cannot be shown as such; `metrics` has the rest then
+ * @throws Error when it is no metric, or not all of its series can be shown; `metrics` has the rest then
  */
 export function* converted(
   metric: RawMetric,
@@ -96,6 +96,9 @@ export function* converted(
       `${histograms.broken} of its series are no histogram: counts fall from a bucket to the next`,
     );
   }
+  let repeated = histogram?.repeated ?? 0;
+  for (const rows of numbers.values()) repeated += rows.repeated;
+  if (repeated > 0) throw new Error(`${repeated} of its series are there twice, of which the first goes out`);
 }
 
 /** Where OpenMetrics adds `_total`, it has been taken from the name before. */

@@ -16,6 +16,8 @@ export class NumberRows {
   readonly #values: number[] = [];
   readonly #startTimes: bigint[] = [];
   readonly #exemplars = new ExemplarRows();
+  /** How many samples were of a series that had one already. */
+  repeated = 0;
 
   constructor(kind: NumberKind, memory: SeriesMemory, read: ReadingTime) {
     this.#kind = kind;
@@ -25,6 +27,10 @@ export class NumberRows {
 
   add(labels: Readonly<Record<string, unknown>>, value: number, exemplar: unknown): void {
     const series = this.#memory.at(labels);
+    if (series.read === this.#read) {
+      this.repeated++;
+      return;
+    }
     this.#memory.note(series, value, this.#read, this.#kind === 'gauge' || this.#kind === 'sum');
     this.#attributes.push(series.attributes);
     this.#values.push(value);

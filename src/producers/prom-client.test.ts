@@ -307,6 +307,42 @@ describe.each(CLIENTS)('%s', (_, client) => {
     expect(await registry.metrics()).toBe(before);
   });
 
+  test('of series that a default label makes the same the first goes out, with its start, and an error tells', async () => {
+    const registry = new client.Registry();
+    const labelNames = ['zone'];
+    const counter = new client.Counter({ name: 'c_total', help: 'c', labelNames, registers: [registry] });
+    const histogram = new client.Histogram({
+      name: 'h',
+      help: 'h',
+      labelNames,
+      buckets: [1, 2],
+      registers: [registry],
+    });
+    counter.inc(9);
+    counter.inc({ zone: 'a' }, 5);
+    for (const value of [1, 2, 3, 3]) histogram.observe(value);
+    histogram.observe({ zone: 'a' }, 1);
+    registry.setDefaultLabels({ zone: 'a' });
+    const producer = promClientProducer(registry);
+    const starts: unknown[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { resourceMetrics, errors } = await producer.collect();
+      const points = resourceMetrics.scopeMetrics[0]!.metrics.map(({ dataPoints }) => dataPoints);
+      expect(points).toMatchObject([
+        [{ attributes: { zone: 'a' }, value: 9 }],
+        [{ attributes: { zone: 'a' }, value: { buckets: { counts: [1, 1, 2] }, count: 4, sum: 9 } }],
+      ]);
+      expect(points.map(({ length }) => length)).toEqual([1, 1]);
+      expect(errors.map((error) => ((error as Error).cause as Error).message)).toEqual([
+        expect.stringContaining('twice'),
+        expect.stringContaining('twice'),
+      ]);
+      starts.push(points.map(([point]) => point!.startTime));
+    }
+    expect(starts[1]).toEqual(starts[0]);
+    expect(starts[2]).toEqual(starts[0]);
+  });
+
   test('bounds that are there twice, or are infinite, say nothing more than the others', async () => {
     const registry = new client.Registry();
     const bounds = [
