@@ -47,29 +47,50 @@ export class EndedSeries {
   }
 
   /**
-   * Takes note of a batch. What a collection ended is known once the next one begins, because it may come in several batches.
-   * A batch that is older than the latest collection comes from a queue and says nothing. Nor does one that is tried again.
+   * Takes note of a batch. What a collection ended is known once the next one begins, because it may come in several batches,
+   * and with metrics of producers that have times of their own: the next one begins where a metric comes again with a later
+   * time. One that comes with an earlier time is of a queue and says nothing; nor does a batch that is tried again.
    *
    * @returns the series that ended with the collection before
    */
   *see(batch: MetricBatch): Generator<void, Ended | undefined> {
-    const nanos = timeOf(batch);
-    if (nanos === undefined || (this.#latest !== undefined && nanos < this.#latest.nanos)) return undefined;
-    let ended: Ended | undefined;
-    if (nanos !== this.#latest?.nanos) {
-      ended = yield* this.ended();
-      this.#before = this.#latest;
-      this.#latest = { nanos, resource: batch.resource, pieces: new Map() };
-    }
+    const found: [key: string, piece: Piece][] = [];
     for (const { scope, metrics } of batch.scopeMetrics) {
       for (const metric of metrics) {
-        const key = keyOf(this.#byScope ? scope : undefined, metric);
-        const pieces = this.#latest!.pieces.get(key);
-        if (pieces === undefined) this.#latest!.pieces.set(key, [{ scope, metric }]);
-        else if (!pieces.some((piece) => piece.metric === metric)) pieces.push({ scope, metric });
+        if (metric.length > 0)
+          found.push([keyOf(this.#byScope ? scope : undefined, metric), { scope, metric }]);
       }
     }
+    const [first] = found;
+    if (first === undefined) return undefined;
+    let ended: Ended | undefined;
+    const order = this.#latest === undefined ? 1 : this.#orderOf(batch.resource, found, this.#latest);
+    if (order < 0) return undefined;
+    if (order > 0) {
+      ended = yield* this.ended();
+      this.#before = this.#latest;
+      this.#latest = { nanos: timeOf(first[1]), resource: batch.resource, pieces: new Map() };
+    }
+    for (const [key, piece] of found) {
+      const pieces = this.#latest!.pieces.get(key);
+      if (pieces === undefined) this.#latest!.pieces.set(key, [piece]);
+      else if (!pieces.some(({ metric }) => metric === piece.metric)) pieces.push(piece);
+    }
     return ended;
+  }
+
+  /** Above 0 when they are of a later collection, 0 when they are of this one. */
+  #orderOf(resource: Resource, found: readonly [string, Piece][], collection: Collection): number {
+    if (this.#areApart(resource, collection.resource)) return 1;
+    for (const [key, piece] of found) {
+      const known = collection.pieces.get(key)?.[0];
+      if (known !== undefined) return Number(timeOf(piece) - timeOf(known));
+    }
+    return 0;
+  }
+
+  #areApart(one: Resource, other: Resource): boolean {
+    return one !== other && this.#identityOf(one) !== this.#identityOf(other);
   }
 
   /** The series of the collection before that the latest one has not. */
@@ -77,9 +98,7 @@ export class EndedSeries {
     const before = this.#before;
     const latest = this.#latest;
     if (before === undefined || latest === undefined) return undefined;
-    const withResource =
-      before.resource !== latest.resource &&
-      this.#identityOf(before.resource) !== this.#identityOf(latest.resource);
+    const withResource = this.#areApart(before.resource, latest.resource);
     const scopes: ScopeColumns[] = [];
     for (const [key, pieces] of before.pieces) {
       const present = withResource ? [] : (latest.pieces.get(key) ?? []);
@@ -149,10 +168,8 @@ function* forEachSet(pieces: readonly Piece[], visit: (set: AttributeSet) => voi
   }
 }
 
-function timeOf({ scopeMetrics }: MetricBatch): bigint | undefined {
-  for (const { metrics } of scopeMetrics)
-    for (const { endTimes } of metrics) if (endTimes.length > 0) return endTimes[0];
-  return undefined;
+function timeOf({ metric }: Piece): bigint {
+  return metric.endTimes[0]!;
 }
 
 function keyOf(scope: Scope | undefined, { descriptor, dataPointType }: MetricColumns): string {
