@@ -8,7 +8,7 @@ export function* parsedMetrics(text: string): Generator<RawMetric> {
   const help = new Map<string, string>();
   for (let at = 0; at < text.length; ) {
     const end = lineEnd(text, at);
-    const comment = text[at] === '#' ? /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(text.slice(at, end)) : null;
+    const comment = text[at] === '#' ? /^# (HELP|TYPE) (\S+) ?(.*)$/s.exec(text.slice(at, end)) : null;
     if (comment !== null) {
       const [, kind, name, rest] = comment as unknown as [string, string, string, string];
       if (kind === 'HELP') help.set(name, unescaped(rest));

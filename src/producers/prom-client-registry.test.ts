@@ -88,13 +88,13 @@ describe('registries of several processes', () => {
   });
 
   test('help and type come with it, and a cluster that does not answer is an error', async () => {
-    const text = '# HELP c_total one\\ntwo\n# TYPE c_total counter\nc_total 1\n';
+    const text = '# HELP c_total one\r\\ntwo\u2028\n# TYPE c_total counter\nc_total 1\n';
     const { resourceMetrics } = await promClientProducer({
       ...jsonOf(),
       clusterMetrics: async () => text,
     }).collect();
     expect(resourceMetrics.scopeMetrics[0]!.metrics).toMatchObject([
-      { descriptor: { name: 'c_total', description: 'one\ntwo' }, isMonotonic: true },
+      { descriptor: { name: 'c_total', description: 'one\r\ntwo\u2028' }, isMonotonic: true },
     ]);
     const silent = { ...jsonOf(), clusterMetrics: () => Promise.reject(new Error('Operation timed out.')) };
     expect((await samplesOf(silent)).errors).toEqual([
