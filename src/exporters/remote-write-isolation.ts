@@ -16,6 +16,8 @@ export const cutsOfExport = (): Cuts => ({ left: MAX_CUTS });
 interface Progress {
   readonly pending: WriteRequest[];
   rejected: number;
+  /** Why, as the first answer has it. */
+  reason: string | undefined;
   because: ExportError | undefined;
 }
 
@@ -33,7 +35,12 @@ export function isolating(send: SendWrite) {
     cuts: Cuts,
     signal: AbortSignal,
   ): Promise<PartialSuccess | undefined> => {
-    const progress = progressOf.get(request) ?? { pending: [request], rejected: 0, because: undefined };
+    const progress = progressOf.get(request) ?? {
+      pending: [request],
+      rejected: 0,
+      reason: undefined,
+      because: undefined,
+    };
     progressOf.set(request, progress);
     const { pending } = progress;
     while (pending.length > 0) {
@@ -49,11 +56,11 @@ export function isolating(send: SendWrite) {
       }
       pending.shift();
       progress.because ??= badRequest;
+      progress.reason ??= badRequest?.message ?? partial?.errorMessage;
       progress.rejected += badRequest === undefined ? (partial?.rejectedDataPoints ?? 0) : to - from;
-      if (pending.length === 0 && progress.because === undefined) return partial;
     }
-    const { rejected, because } = progress;
-    if (rejected >= request.to - request.from) throw because!;
-    return { rejectedDataPoints: rejected, errorMessage: because!.message };
+    const { rejected, reason, because } = progress;
+    if (because !== undefined && rejected >= request.to - request.from) throw because;
+    return reason === undefined ? undefined : { rejectedDataPoints: rejected, errorMessage: reason };
   };
 }

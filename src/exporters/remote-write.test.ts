@@ -479,6 +479,17 @@ describe('remoteWrite', () => {
     );
   });
 
+  test('what a receiver leaves out of each half of a request is counted', async () => {
+    const { url, requests } = await receiver([
+      { status: 400 },
+      { status: 204, headers: { 'X-Prometheus-Remote-Write-Samples-Written': 1 } },
+      { status: 204, headers: { 'X-Prometheus-Remote-Write-Samples-Written': 0 } },
+    ]);
+    const exporter = made({ url, targetInfo: false });
+    expect(await exported(exporter, counterBatch(1, 4))).toMatchObject({ rejectedDataPoints: 3 });
+    expect(requests).toHaveLength(3);
+  });
+
   describe('series that end', () => {
     /** Of a series, in the order in which they came: the value, or `stale`. */
     function history(requests: StubRequest[], name: string): [unknown, number][] {
