@@ -94,7 +94,8 @@ const SERVERS: Record<string, (reader: PrometheusMetricReader) => Promise<string
         .use((_request, response, next) => {
           const kept: Uint8Array[] = [];
           const { end } = response;
-          response.write = (chunk: Uint8Array) => kept.push(chunk) > 0;
+          // What such a middleware returns is what it forgets first.
+          Object.assign(response, { write: (chunk: Uint8Array) => void kept.push(chunk) });
           response.end = (text = '') =>
             end.call(response, kept.length > 0 ? Buffer.concat(kept) : text, 'utf8');
           next();

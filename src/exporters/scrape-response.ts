@@ -87,7 +87,8 @@ function senderOf(
       if (gone.aborted) return reject(gone.reason);
       [taken, failed] = [resolve, reject];
       if (isForeign) {
-        if (response.write(Buffer.from(chunk))) wake();
+        // As for `pipe`, nothing but `false` says to wait.
+        if (response.write(Buffer.from(chunk)) !== false) wake();
         // A failure is told to the response too, which ends the wait.
       } else response.write(chunk, (error) => error || wake());
     });
