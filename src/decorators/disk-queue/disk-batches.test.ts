@@ -48,6 +48,24 @@ test('the oldest batch is the same one until it is done, and damage before it is
   await disk.close();
 });
 
+test('damage that was counted is not counted again by the next process, also when nothing was delivered since', async () => {
+  const folder = temporaryFolder();
+  const before = await opened(folder);
+  for (const value of [1, 2]) await before.add(value);
+  await before.disk.close();
+  const [name] = (await readdir(folder)).filter((one) => one.endsWith('.queue'));
+  const bytes = await readFile(join(folder, name!));
+  bytes.fill(0xff, 40, 50);
+  await writeFile(join(folder, name!), bytes);
+
+  for (const damage of [2, 0]) {
+    const { disk, losses } = await opened(folder);
+    expect(valuesOf((await disk.oldest())!.batch)).toEqual([2, 2]);
+    expect(losses.points.damage).toBe(damage);
+    await disk.close();
+  }
+});
+
 test('a batch that was given out and never done is lost with its file, and counted', async () => {
   const folder = temporaryFolder();
   const { disk, losses, add } = await opened(folder);

@@ -160,13 +160,14 @@ export class DiskBatches {
     for (let first = this.#log.first; first !== undefined; first = this.#log.first) {
       const frame = await this.#cursor.next(first, this.#done.sequence);
       if (frame === undefined) {
-        this.#losses.add('damage', this.#givenUp(first), first.path);
+        await this.#countDamage(this.#givenUp(first), first.path);
         if (this.#log.isWritten(first)) break;
         await this.#remove(first);
         continue;
       }
-      this.#losses.add('damage', frame.before - this.#done.points, first.path);
+      const gap = frame.before - this.#done.points;
       this.#done = later(this.#done, { sequence: frame.sequence - 1, points: frame.before });
+      await this.#countDamage(gap, first.path);
       this.#out = frame;
       const isDone = this.#doneAhead.delete(frame.sequence);
       const stored = isDone ? undefined : await this.#readBack(frame);
@@ -174,9 +175,17 @@ export class DiskBatches {
       await this.#outDone(frame);
     }
     // The last ones were damaged, or the files with them are gone.
-    this.#losses.add('damage', this.#accepted.points - this.#done.points, this.#folder);
+    const missing = this.#accepted.points - this.#done.points;
     this.#done = later(this.#done, this.#accepted);
+    await this.#countDamage(missing, this.#folder);
     return undefined;
+  }
+
+  /** Once `#done` is behind it; by writing that down no later process counts it again. */
+  async #countDamage(points: number, where: string): Promise<void> {
+    if (points === 0) return;
+    this.#losses.add('damage', points, where);
+    await this.#writeProgress('after a restart damage will be counted again');
   }
 
   async #readBack(frame: Frame): Promise<StoredBatch | undefined> {

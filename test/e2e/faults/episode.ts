@@ -63,14 +63,18 @@ const TROUBLES: Record<string, (scene: Scene) => Promise<void>> = {
     recorder.resume();
   },
   async 'fill the disk'(scene) {
+    scene.ledger.diskGoes();
     scene.volume.fill();
     await withoutDisk(scene);
     scene.volume.free();
+    scene.ledger.diskComes();
   },
   async 'make the disk read-only'(scene) {
+    scene.ledger.diskGoes();
     scene.volume.setReadOnly();
     await withoutDisk(scene);
     scene.volume.setWritable();
+    scene.ledger.diskComes();
   },
   async 'move the clock'({ recorder, random, clockRange: [back, ahead] }) {
     recorder.moveClock(random.between(-back, ahead));

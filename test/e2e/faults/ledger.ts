@@ -47,6 +47,9 @@ interface Tick {
   readonly key: string;
 }
 
+/** Within it a request is answered, by a receiver that answers at all. */
+const ANSWER_MILLIS = 1_000;
+
 export interface LedgerOptions {
   temporality: 'delta' | 'cumulative';
   /** Digits of times that the receiver does not keep. */
@@ -79,6 +82,8 @@ export class Ledger {
   /** Processes of which an answered batch came again. */
   readonly #unheard = new Set<number>();
   readonly #ticks: Tick[] = [];
+  /** When the disk could not be written, by `performance.now()`. */
+  readonly #diskAway: { since: number; until: number }[] = [];
   /** Points that were in memory when they were accepted. */
   readonly #wereInMemory = new Set<string>();
   /** Batches accepted, those of them that were in memory then, points damaged on disk, and batches that arrived again. */
@@ -160,6 +165,14 @@ export class Ledger {
     return [...this.#dropped.values()].reduce((sum, { damage }) => sum + damage, 0);
   }
 
+  diskGoes(): void {
+    this.#diskAway.push({ since: performance.now() - ANSWER_MILLIS, until: Infinity });
+  }
+
+  diskComes(): void {
+    this.#diskAway.at(-1)!.until = performance.now();
+  }
+
   owes(point: Omit<Point, 'value'>): boolean {
     return this.#owed.has(this.#key(point));
   }
@@ -205,10 +218,12 @@ export class Ledger {
     return wrong && `batch ${wrong.tick} of life ${wrong.life}`;
   }
 
-  /** A process that is killed may have one answer on its way. */
+  /** A process that is killed may have one answer on its way, and any number that it could not write down. */
   #isHeard(earlier: Arrival, { sender }: Arrival, resumedAt: number): boolean {
     if (!earlier.isAnswered || earlier.at < resumedAt) return false;
-    if (earlier.sender === sender || this.#unheard.has(earlier.sender)) return true;
+    if (earlier.sender === sender) return true;
+    if (this.#diskAway.some(({ since, until }) => earlier.at >= since && earlier.at <= until)) return false;
+    if (this.#unheard.has(earlier.sender)) return true;
     this.#unheard.add(earlier.sender);
     return false;
   }
