@@ -1,12 +1,12 @@
 // Medians, ratios and verdicts, as Markdown that also reads well in a terminal.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { label } from './contestants.js';
 import { median, quantile } from './statistics.js';
 
 /** One benchmark: a heading and a table with a row for each contestant. */
-export function results({ id, title, unit, ratio, extras = {} }, contestants, rounds) {
+export function results({ id, title, unit, ratio, extras = {} }, contestants, rounds, node) {
   const baseline = contestants.find((one) => one.isBaseline);
   const rows = contestants.map((contestant) => {
     const { name, target } = contestant;
@@ -22,7 +22,7 @@ export function results({ id, title, unit, ratio, extras = {} }, contestants, ro
     ];
   });
   const head = ['', unit, ...Object.values(extras), ...(baseline ? [ratio] : []), 'target'];
-  return `### ${id}: ${title}\n\n${table([head, ...rows])}\n\nMedian (quartiles) of ${rounds.length} rounds.\n`;
+  return `### ${id}: ${title}\n\n${table([head, ...rows])}\n\nMedian (quartiles) of ${rounds.length} rounds, Node ${node.version}, ${new Date().toISOString().slice(0, 10)}.\n`;
 }
 
 function verdict({ valueAtMost, valueAtLeast, ratioAtLeast }, values, ratios) {
@@ -53,25 +53,40 @@ function table(rows) {
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
 }
 
-/** Writes the page that the README quotes and returns its path. */
-export function writePage(node, sections) {
+/**
+ * Writes the page that the README quotes, where benchmarks that were not run keep what they have, and returns its path.
+ *
+ * @param {Map<string, string | undefined>} sections by the id of every benchmark that there is, in order
+ */
+export function writePage(sections) {
   const path = fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url));
+  const earlier = readFileSync(path, 'utf8')
+    .split(/^(?=### )/m)
+    .slice(1);
+  const shown = [...sections].map(
+    ([id, section]) =>
+      section ??
+      earlier
+        .find((one) => one.startsWith(`### ${id}: `))
+        ?.trimEnd()
+        .concat('\n') ??
+      '',
+  );
   const [cpu] = cpus();
   const page = `# Benchmarks
 
 Written by \`npm run bench -- --write\`; edit \`bench/\` instead.
 
-- Date: ${new Date().toISOString().slice(0, 10)}
 - Machine: ${cpus().length} x ${cpu.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}
-- Node ${node.version}; the versions of all contestants are in the tables
+- Versions of the contestants are in the tables, those of Node and the day below them
 
 Every contestant runs in a fresh process per round, all of them in each round, in alternating order. Ratios are
 taken within a round, so they hold where absolute figures differ from machine to machine.
 
-To reproduce: \`npm ci && npm run bench\` (some twenty-five minutes), or \`npm run bench -- --quick\` for rough figures.
+To reproduce: \`npm ci && npm run bench\` (half an hour), or \`npm run bench -- --quick\` for rough figures.
 \`bench/README.md\` says what is measured and how to add to it.
 
-${sections.join('\n')}`;
+${shown.join('\n')}`;
   writeFileSync(path, page);
   return path;
 }

@@ -26,19 +26,19 @@ for (const name of names) {
   if (!chosen.some(({ id }) => matches(id, name))) fail(`no benchmark is called ${name}; there are ${ids}`);
 }
 if (!['bundled', 'system'].includes(options.node)) fail('--node is bundled or system');
-if (options.write && (options.quick || names.length > 0)) fail('--write needs a full run of all benchmarks');
+if (options.write && options.quick) fail('--write needs full runs');
 
 const node = describeNode(options.node);
 console.log(`Node ${node.version}${options.quick ? '; a quick run: take the figures as rough ones' : ''}`);
-const sections = [];
+const sections = new Map(benchmarks.map(({ id }) => [id, undefined]));
 for (const benchmark of chosen) {
   const { contestants, skipped } = eligible(benchmark.contestants, node);
   const rounds = await runRounds({ ...benchmark, contestants }, { node, quick: options.quick });
-  const section = results(benchmark, contestants, rounds);
+  const section = results(benchmark, contestants, rounds, node);
   console.log(`\n${[section, ...skipped].join('\n')}`);
-  sections.push(section);
+  sections.set(benchmark.id, section);
 }
-if (options.write) console.log(`\nwritten: ${writePage(node, sections)}`);
+if (options.write) console.log(`\nwritten: ${writePage(sections)}`);
 
 function matches(id, name) {
   const [whole, wanted] = [id.toLowerCase(), name.toLowerCase()];
