@@ -38,3 +38,8 @@ function isForGood(error: unknown): boolean {
     return false;
   }
 }
+
+/** Whether no point is to blame: dropping them, and those that come next, would help nobody. */
+export function isAboutConnection({ code }: ExportError): boolean {
+  return code === 'TLS' || code === 'UNAUTHENTICATED';
+}

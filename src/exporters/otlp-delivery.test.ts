@@ -136,6 +136,18 @@ describe('delivery', () => {
     expect(taken).toEqual(upTo(30).filter((value) => !owed.includes(value)));
   });
 
+  test('owes what credentials that expire in the middle keep from being sent, though nobody should try at once', async () => {
+    let requests = 0;
+    const { failure, taken } = delivery(() => {
+      if (++requests > 1) throw new ExportError('UNAUTHENTICATED', 'answered 401');
+      return undefined;
+    });
+    const error = await failure(numbered(30));
+    expect(error).toMatchObject({ code: 'UNAUTHENTICATED', retryable: false, rejectedDataPoints: undefined });
+    expect(taken.length).toBeGreaterThan(0);
+    expect([...taken, ...valuesOf(error!.undelivered!)]).toEqual(upTo(30));
+  });
+
   test('names a reason for points lost beside one for points owed', async () => {
     const { failure } = delivery(
       (values) => {

@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { report } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
+import { isAboutConnection } from '../data/owed-points.ts';
 import { type EncodeRequest, REFUSED_POINT_ROOM } from '../encoding/otlp-request.ts';
 import type { PartialSuccess } from '../encoding/otlp-response.ts';
 import { type RetryPolicy, retrying } from '../net/backoff.ts';
@@ -105,7 +106,7 @@ export function otlpDelivery(options: OtlpDeliveryOptions): Deliver {
         }
       } catch (error) {
         const cause = ExportError.from(error);
-        if (cause.retryable) {
+        if (cause.retryable || isAboutConnection(cause)) {
           if (cause.retryAfterMs !== undefined) next = end;
           outcome.owed(cause, from, next);
         } else outcome.refused(cause, next - from);
@@ -127,6 +128,7 @@ class Outcome {
   #partial: PartialSuccess = { rejectedDataPoints: 0, errorMessage: '' };
   /** The first of each kind says most: later ones may follow from it. */
   #owedBecause: ExportError | undefined;
+  #mayPass = false;
   #lostBecause: ExportError | undefined;
 
   constructor(name: string) {
@@ -135,6 +137,7 @@ class Outcome {
 
   owed(cause: ExportError, from: number, to: number): void {
     this.#owedBecause ??= cause;
+    this.#mayPass ||= cause.retryable;
     this.#owed.add(from, to);
   }
 
@@ -190,7 +193,7 @@ class Outcome {
       cause.code,
       `of ${batch.pointCount} points, ${owedPoints} are still to be delivered and ${rejected} were refused for good: ${reason}`,
       {
-        retryable: isOwed,
+        retryable: this.#mayPass,
         retryAfterMs: cause.retryAfterMs,
         rejectedDataPoints: rejected > 0 ? rejected : undefined,
         undelivered,

@@ -14,6 +14,7 @@ import type { ExportError } from '../data/errors.ts';
 import { type ExportResult, ExportResultCode, exporterName } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
+import { owedPoints } from '../data/owed-points.ts';
 import { VERSION } from '../data/version.ts';
 import { fallback } from '../decorators/fallback.ts';
 import { retry } from '../decorators/retry.ts';
@@ -685,9 +686,10 @@ describe('failover', () => {
           let lost = 0;
           for (let rest: MetricBatch | undefined = all; rest !== undefined; ) {
             const { error }: Result = await send(rest);
-            const isAllLost = error && !error.retryable && error.rejectedDataPoints === undefined;
+            const owed: MetricBatch | undefined = error && owedPoints(rest, error);
+            const isAllLost = error && owed === undefined && error.rejectedDataPoints === undefined;
             lost += isAllLost ? rest.pointCount : (error?.rejectedDataPoints ?? 0);
-            rest = error?.retryable ? (error.undelivered ?? rest) : undefined;
+            rest = owed;
           }
           const values = valuesOf(taken) as number[];
           expect(new Set(values).size).toBe(values.length);

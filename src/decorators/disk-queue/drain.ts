@@ -2,15 +2,12 @@
 import { report } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
-import { owedPoints } from '../../data/owed-points.ts';
+import { isAboutConnection, owedPoints } from '../../data/owed-points.ts';
 import { retrying, waited } from '../../net/backoff.ts';
 import type { WrappedExporter } from '../wrapped-exporter.ts';
 import type { ValidDiskQueueOptions } from './options.ts';
 import type { BatchStore } from './store.ts';
 import type { StoredBatch } from './stored-batch.ts';
-
-/** Failures that are about the connection and not about the batch: dropping it, and the next, would help nobody. */
-const KEEP: readonly string[] = ['TLS', 'UNAUTHENTICATED'];
 
 interface Flush {
   /** Up to which batch. */
@@ -147,7 +144,7 @@ export class Drain {
         if (error.code === 'SHUTDOWN') return this.#giveUp(error, batch);
       }
       // One that was stopped may say all the same what it has delivered.
-      const isKept = (aborted || KEEP.includes(error.code)) && error.undelivered === undefined;
+      const isKept = (aborted || isAboutConnection(error)) && error.undelivered === undefined;
       const owed = isKept ? batch : owedPoints(batch, error);
       if (owed !== batch) {
         const taken = batch.pointCount - (owed?.pointCount ?? 0);
