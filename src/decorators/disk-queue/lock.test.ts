@@ -125,7 +125,10 @@ describe('the lock of a queue', () => {
     const pid = await deadPid();
     const folder = await lockOf({ pid, thread: `${pid}/task/${pid}`, started: '1' });
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => acquired(folder)));
-    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    const locks = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    // On a busy machine another one may have got it first, and does not have it any more.
+    const held = await Promise.all(locks.map((lock) => lock.isHeld()));
+    expect(held.filter((isHeld) => isHeld)).toHaveLength(1);
   });
 
   test('of another one that came first is put back when it was taken for the stale one', async () => {
