@@ -97,14 +97,23 @@ function download(folder, suite, what) {
 
 /** The one that this system gets its packages from. */
 function mirror() {
+  let site = mirrorKnown();
+  if (site === undefined) {
+    // A new system knows of whom its sources are only after that.
+    run('apt-get', ['--quiet', '--quiet', 'update'], '/');
+    site = mirrorKnown();
+  }
+  if (site === undefined) throw new Error('apt-get names no source of Debian packages');
+  return site;
+}
+
+function mirrorKnown() {
   const sites = run(
     'apt-get',
     ['indextargets', '--format', '$(SITE)', 'Component: main', 'Origin: Debian'],
     '/',
   );
-  const site = sites.split('\n').find((line) => line !== '' && !line.includes('security'));
-  if (site === undefined) throw new Error('apt-get names no source of Debian packages; try apt-get update');
-  return site;
+  return sites.split('\n').find((line) => line !== '' && !line.includes('security'));
 }
 
 /**
