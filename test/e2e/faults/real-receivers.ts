@@ -65,11 +65,14 @@ async function victoriaMetricsPoints(url: string, fromMillis: number, toMillis: 
   const end = String(toMillis / 1_000);
   const parameters = new URLSearchParams({ 'match[]': METRICS, start, end });
   const lines = (await textFrom(`${url}/api/v1/export?${parameters}`)).split('\n').filter(Boolean);
-  return lines
-    .map((line) => JSON.parse(line) as Exported)
-    .flatMap(({ metric, values, timestamps }) =>
-      values.flatMap((value, i) => (value === null ? [] : [pointOf(metric, timestamps[i]!, value)])),
-    );
+  return (
+    lines
+      // The old one writes some markers as no JSON has them.
+      .map((line) => JSON.parse(line.replaceAll(/\bNaN\b/g, 'null')) as Exported)
+      .flatMap(({ metric, values, timestamps }) =>
+        values.flatMap((value, i) => (value === null ? [] : [pointOf(metric, timestamps[i]!, value)])),
+      )
+  );
 }
 
 async function textFrom(url: string): Promise<string> {
