@@ -73,7 +73,6 @@ function numberWriter(
   extras?: SampleExtras,
 ): SampleWriter {
   const start = lineStart(sample, shared);
-  const createdStart = lineStart(sample.replace(/_total$/, '_created'), shared);
   const lineLength = start.labelled.length + LINE_EXTRA;
   if (extras === undefined) {
     return (chunk, labels, i) => {
@@ -83,6 +82,7 @@ function numberWriter(
       return true;
     };
   }
+  const createdStart = lineStart(sample.replace(/_total$/, '_created'), shared);
   return (chunk, labels, i) => {
     const exemplar = extras.counterExemplar(i);
     const created = extras.created(i);

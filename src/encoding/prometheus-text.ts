@@ -78,7 +78,7 @@ export function* familySamples(
   for (const [m, { metric, labels }] of members.entries()) {
     const isFirst = checks[m]!;
     const write = writerOf(metric, labels.shared);
-    const writeWhole = writerOf(metric, '');
+    let writeWhole: SampleWriter | undefined;
     for (let i = 0; i < metric.length; i++) {
       const set = metric.attributes[i]!;
       let first = isFirst(i);
@@ -89,6 +89,7 @@ export function* familySamples(
       }
       const own = labels.ownBlock(set);
       if (own === undefined) {
+        writeWhole ??= writerOf(metric, '');
         while (!writeWhole(chunk, labels.blockOf(set), i)) yield chunk.take();
       } else {
         while (!write(chunk, own, i)) yield chunk.take();

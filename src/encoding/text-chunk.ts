@@ -17,7 +17,8 @@ export interface Piece {
 
 /** @param bytes a byte string (a character per byte) of valid UTF-8 */
 export function pieceOf(bytes: string): Piece {
-  const padded = Buffer.alloc(Math.ceil(bytes.length / WORD) * WORD);
+  // From Node's pool: a family has dozens, and each scrape makes them anew.
+  const padded = Buffer.allocUnsafe(Math.ceil(bytes.length / WORD) * WORD).fill(0);
   padded.write(bytes, 'latin1');
   return { view: new DataView(padded.buffer, padded.byteOffset, padded.length), length: bytes.length };
 }

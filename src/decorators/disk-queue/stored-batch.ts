@@ -1,3 +1,4 @@
+// What the parts of a queue hand to each other: a batch and its place in the queue.
 import type { MetricBatch } from '../../data/metric-batch.ts';
 
 /** A batch that a queue has accepted. */
