@@ -31,7 +31,7 @@ export interface EncodedRequest {
 
 /**
  * Fills one request with as many points as fit. It yields where the event loop may have its turn, each time after a
- * fraction of a millisecond; `inSlices` of `net/time-slice.ts` drives it.
+ * fraction of a millisecond; `inSlices` of `data/time-slice.ts` drives it.
  */
 export type EncodeRequest = (batch: MetricBatch, range: RequestRange) => Generator<void, EncodedRequest>;
 

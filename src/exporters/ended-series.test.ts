@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { MetricBatch } from '../data/metric-batch.ts';
-import { inSlices } from '../net/time-slice.ts';
+import { inSlices } from '../data/time-slice.ts';
 import { EndedSeries } from './ended-series.ts';
 import { counterBatch } from './fixtures/exporting.ts';
 

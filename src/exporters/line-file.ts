@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { report } from '../data/diagnostics.ts';
 import { fileError } from '../data/file-error.ts';
-import { sliced } from '../net/time-slice.ts';
+import { sliced } from '../data/time-slice.ts';
 import { AppendFile } from './append-file.ts';
 import type { ValidLineFileOptions } from './line-file-options.ts';
 import { RotatedFiles } from './rotated-files.ts';

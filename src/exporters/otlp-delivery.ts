@@ -4,11 +4,11 @@ import { report } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { isAboutConnection } from '../data/owed-points.ts';
+import { inSlices } from '../data/time-slice.ts';
 import { type EncodeRequest, REFUSED_POINT_ROOM } from '../encoding/otlp-request.ts';
 import type { PartialSuccess } from '../encoding/otlp-response.ts';
 import { type RetryPolicy, retrying } from '../net/backoff.ts';
 import { withDeadline } from '../net/deadline.ts';
-import { inSlices } from '../net/time-slice.ts';
 import type { OtlpTransport } from './otlp-transport.ts';
 import { OwedRanges } from './owed-ranges.ts';
 

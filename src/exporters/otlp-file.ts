@@ -2,8 +2,8 @@
 import type { Writable } from 'node:stream';
 import { createExporter, type ExporterDefinition, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
+import { sliced } from '../data/time-slice.ts';
 import { encodeOtlpJsonLine } from '../encoding/otlp-json.ts';
-import { sliced } from '../net/time-slice.ts';
 import { LineFile } from './line-file.ts';
 import { type OtlpFileOptions, validOtlpFileOptions } from './otlp-file-options.ts';
 import { written } from './output-stream.ts';

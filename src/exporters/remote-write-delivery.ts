@@ -2,10 +2,10 @@
 import { ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
+import { inSlices } from '../data/time-slice.ts';
 import { type EncodedWrite, encodeRemoteWrite, type RemoteWriteBatch } from '../encoding/remote-write.ts';
 import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { RetryPolicy } from '../net/backoff.ts';
-import { inSlices } from '../net/time-slice.ts';
 import { type Deliver, otlpDelivery } from './otlp-delivery.ts';
 import { type Cuts, cutsOfExport, isolating } from './remote-write-isolation.ts';
 import type { Negotiation, SendWrite, WriteRequest } from './remote-write-transport.ts';

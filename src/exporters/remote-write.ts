@@ -7,6 +7,7 @@ import { gaugeColumns, type MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import { optionChecks } from '../data/option-checks.ts';
 import { owedPoints } from '../data/owed-points.ts';
+import { inSlices } from '../data/time-slice.ts';
 import { withExportedLabels } from '../encoding/exported-labels.ts';
 import { byteString, valueText } from '../encoding/prometheus-labels.ts';
 import { planOf, TARGET_INFO } from '../encoding/prometheus-options.ts';
@@ -17,7 +18,6 @@ import { prepareSeries, resourceSeries } from '../encoding/remote-write-series.t
 import { type RetryOptions, retryPolicy } from '../net/backoff.ts';
 import { HTTP_ADDRESS_FORMAT, httpAddress } from '../net/http-address.ts';
 import { type HttpClient, httpClient } from '../net/http-client.ts';
-import { inSlices } from '../net/time-slice.ts';
 import { basicAuthHeader } from './basic-auth.ts';
 import { EndedSeries } from './ended-series.ts';
 import { endingWaits, GRACE_MILLIS } from './otlp-exporter.ts';

@@ -1,8 +1,8 @@
 // The answer to one scraper, whichever server it came through.
 import type { MetricBatch } from '../data/metric-batch.ts';
+import { ownTurn, sliced } from '../data/time-slice.ts';
 import type { PrometheusEncodingOptions } from '../encoding/prometheus-options.ts';
 import { compressedStream, STREAM_COMPRESSIONS } from '../net/compression.ts';
-import { ownTurn, sliced } from '../net/time-slice.ts';
 import type { Authentication } from './scrape-authentication.ts';
 import type { HeldBatch } from './scrape-collections.ts';
 import { negotiateCompression, negotiateFormat, type ScrapeFormat } from './scrape-negotiation.ts';

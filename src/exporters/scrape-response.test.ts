@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { sliced } from '../net/time-slice.ts';
+import { sliced } from '../data/time-slice.ts';
 import { answerScrape } from './scrape-response.ts';
 
 const cleanups: (() => unknown)[] = [];

@@ -5,9 +5,9 @@ import { createExporter, type PushMetricExporter } from '../data/exporter.ts';
 import type { MetricBatch } from '../data/metric-batch.ts';
 import { AggregationTemporality } from '../data/metric-data.ts';
 import { optionChecks } from '../data/option-checks.ts';
+import { sliced } from '../data/time-slice.ts';
 import { encodeJsonLines } from '../encoding/json-lines.ts';
 import { TIMESTAMP_OFFSETS, type TimestampOffset } from '../encoding/local-time.ts';
-import { sliced } from '../net/time-slice.ts';
 import { written } from './output-stream.ts';
 import { inTurn } from './turns.ts';
 

@@ -1,7 +1,7 @@
 // When work that waits for others in between has to give the event loop back.
-import { ownTurn } from '../net/time-slice.ts';
+import { ownTurn } from '../data/time-slice.ts';
 
-/** The same as for exports; see `src/net/time-slice.ts`. */
+/** The same as for exports; see `src/data/time-slice.ts`. */
 const BUDGET_MILLIS = 2;
 
 /** To be asked often: a promise of a later turn when a slice of work is over, and otherwise nothing to wait for. */

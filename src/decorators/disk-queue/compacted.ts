@@ -1,10 +1,10 @@
 // A file of a queue without the points that later batches supersede.
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { inSlices } from '../../data/time-slice.ts';
 import { decodeBatchRecord } from '../../encoding/batch-record-decoder.ts';
 import { RecordError } from '../../encoding/batch-record-error.ts';
 import type { KnownSets } from '../../encoding/batch-record-known-sets.ts';
-import { inSlices } from '../../net/time-slice.ts';
 import { type EncodedRecord, encodedRecord } from './encoded-record.ts';
 import { addFrame, newSegment, type Segment } from './segment.ts';
 import { SegmentReader } from './segment-reader.ts';

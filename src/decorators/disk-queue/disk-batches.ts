@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { ExportError } from '../../data/errors.ts';
 import { errnoOf } from '../../data/file-error.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
-import { inSlices } from '../../net/time-slice.ts';
+import { inSlices } from '../../data/time-slice.ts';
 import type { AgeClock } from './age-clock.ts';
 import { compacted } from './compacted.ts';
 import { encodedRecord } from './encoded-record.ts';

@@ -1,8 +1,8 @@
 // A batch as the bytes that are to be on disk, with their checksum.
 import { crc32 } from 'node:zlib';
 import type { MetricBatch } from '../../data/metric-batch.ts';
+import { inSlices } from '../../data/time-slice.ts';
 import { encodeBatchRecord } from '../../encoding/batch-record.ts';
-import { inSlices } from '../../net/time-slice.ts';
 import { SLICES } from './slices.ts';
 
 export interface EncodedRecord {

@@ -1,8 +1,9 @@
 // A batch read back from a file of a queue.
+
+import { inSlices } from '../../data/time-slice.ts';
 import { decodeBatchRecord } from '../../encoding/batch-record-decoder.ts';
 import { RecordError } from '../../encoding/batch-record-error.ts';
 import type { KnownSets } from '../../encoding/batch-record-known-sets.ts';
-import { inSlices } from '../../net/time-slice.ts';
 import type { Frame, SegmentReader } from './segment-reader.ts';
 import { SLICES } from './slices.ts';
 import type { StoredBatch } from './stored-batch.ts';

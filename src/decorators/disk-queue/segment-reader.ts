@@ -1,7 +1,7 @@
 // The frames of one file, in order, past whatever is damaged between them.
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { inSlices } from '../../net/time-slice.ts';
+import { inSlices } from '../../data/time-slice.ts';
 import {
   FRAME_HEAD_BYTES,
   type FrameHead,
