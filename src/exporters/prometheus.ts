@@ -27,7 +27,7 @@ import { TRANSLATION_STRATEGIES } from '../encoding/prometheus-names.ts';
 import type { PrometheusOptions } from '../encoding/prometheus-options.ts';
 import { answerOf, type ScrapeAnswer, type ScrapeRequest, type ScrapeSource } from './scrape-answer.ts';
 import { authentication, type ScrapeCredentials } from './scrape-authentication.ts';
-import { SharedCollections } from './scrape-collections.ts';
+import { type Collected, SharedCollections } from './scrape-collections.ts';
 import { fetchScrape } from './scrape-fetch.ts';
 import { type ScrapeHandler, scrapeHandler } from './scrape-handler.ts';
 import { SCRAPE_FORMATS, type ScrapeFormat } from './scrape-negotiation.ts';
@@ -116,14 +116,16 @@ export class PrometheusMetricReader implements IMetricReader {
   constructor(options: PrometheusMetricReaderOptions = {}) {
     this.#options = options;
     const { encodingOptions, authentication } = sourceOptions(options);
-    const collections = new SharedCollections((timeoutMillis) => this.#collectBatch(timeoutMillis));
-    const most = options.callbackTimeoutMillis ?? 5_000;
+    const collections = new SharedCollections(
+      (timeoutMillis) => this.#collectBatch(timeoutMillis),
+      options.callbackTimeoutMillis ?? 5_000,
+    );
     this.#source = {
       authentication,
       fallbackFormat: options.fallbackFormat,
       encodingOptions: { ...encodingOptions, onProblem: (problem) => this.#tellOnce(problem) },
       acquire: (scrapeTimeoutMillis = Number.POSITIVE_INFINITY) =>
-        collections.acquire(Math.min(most, CALLBACK_SHARE * scrapeTimeoutMillis)),
+        collections.acquire(CALLBACK_SHARE * scrapeTimeoutMillis),
       started: (batch) => this.#self?.operation(batch.pointCount) ?? (() => {}),
     };
   }
@@ -224,7 +226,7 @@ export class PrometheusMetricReader implements IMetricReader {
     await server?.close(graceMillis);
   }
 
-  async #collectBatch(timeoutMillis: number): Promise<MetricBatch> {
+  async #collectBatch(timeoutMillis: number): Promise<Collected> {
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis });
     if (errors.length > 0) {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);
@@ -234,7 +236,7 @@ export class PrometheusMetricReader implements IMetricReader {
       this.#detected ??= awaitAttributes(resourceMetrics.resource, timeoutMillis);
       await this.#detected;
     }
-    return toBatch(resourceMetrics);
+    return { batch: toBatch(resourceMetrics), isWhole: errors.length === 0 };
   }
 
   /** Each scrape has the same problems again. */

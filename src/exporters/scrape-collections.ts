@@ -12,8 +12,16 @@ export interface HeldBatch {
   release(): void;
 }
 
+export interface Collected {
+  readonly batch: MetricBatch;
+  /** False when something is missing, such as what a callback did not observe in time. */
+  readonly isWhole: boolean;
+}
+
 interface Collection {
-  readonly batch: Promise<MetricBatch>;
+  readonly collected: Promise<Collected>;
+  /** What callbacks get. */
+  readonly timeoutMillis: number;
   readonly begun: number;
   readonly outdated: AbortController;
   users: number;
@@ -29,31 +37,35 @@ const MAX_HELD = 10;
 const SHARED_MILLIS = 1_000;
 
 export class SharedCollections {
-  readonly #collect: (timeoutMillis: number) => Promise<MetricBatch>;
+  readonly #collect: (timeoutMillis: number) => Promise<Collected>;
+  readonly #maxTimeoutMillis: number;
   /** The oldest first. */
   readonly #held = new Set<Collection>();
   /** The latest, while it is being collected. */
   #running: Collection | undefined;
 
-  constructor(collect: (timeoutMillis: number) => Promise<MetricBatch>) {
+  /** @param maxTimeoutMillis the most that callbacks get */
+  constructor(collect: (timeoutMillis: number) => Promise<Collected>, maxTimeoutMillis: number) {
     this.#collect = collect;
+    this.#maxTimeoutMillis = maxTimeoutMillis;
   }
 
-  /** Scrapes at the same time share a collection, and callbacks run once for all of them. */
-  async acquire(timeoutMillis: number): Promise<HeldBatch> {
-    const collection = this.#running ?? this.#recent() ?? this.#start(timeoutMillis);
-    collection.users++;
-    let isReleased = false;
-    const release = () => {
-      if (isReleased) return;
-      isReleased = true;
-      if (--collection.users === 0) this.#held.delete(collection);
-    };
-    try {
-      return { batch: await collection.batch, signal: collection.outdated.signal, release };
-    } catch (error) {
-      release();
-      throw error;
+  /**
+   * Scrapes at the same time share a collection, and callbacks run once for all of them. Only where something is missing from
+   * it, those that can wait for longer than it did collect again: a scrape loses nothing to another's haste.
+   *
+   * @param patienceMillis how long the scrape can wait for callbacks
+   */
+  async acquire(patienceMillis: number): Promise<HeldBatch> {
+    const asked = performance.now();
+    let timeoutMillis = Math.min(this.#maxTimeoutMillis, patienceMillis);
+    for (;;) {
+      const running = this.#running;
+      const collection = running ?? this.#recent() ?? this.#start(timeoutMillis);
+      const { isWhole, held } = await use(collection, this.#held);
+      timeoutMillis = Math.min(this.#maxTimeoutMillis, patienceMillis - (performance.now() - asked));
+      if (isWhole || collection !== running || timeoutMillis <= collection.timeoutMillis) return held;
+      held.release();
     }
   }
 
@@ -69,9 +81,10 @@ export class SharedCollections {
       );
     }
     const collection: Collection = {
-      batch: this.#collect(timeoutMillis).finally(() => {
+      collected: this.#collect(timeoutMillis).finally(() => {
         this.#running = undefined;
       }),
+      timeoutMillis,
       begun: performance.now(),
       outdated: new AbortController(),
       users: 0,
@@ -87,5 +100,25 @@ export class SharedCollections {
     if (this.#held.size < MAX_HELD) return undefined;
     const latest = [...this.#held].at(-1)!;
     return performance.now() - latest.begun < SHARED_MILLIS ? latest : undefined;
+  }
+}
+
+async function use(
+  collection: Collection,
+  all: Set<Collection>,
+): Promise<{ isWhole: boolean; held: HeldBatch }> {
+  collection.users++;
+  let isReleased = false;
+  const release = () => {
+    if (isReleased) return;
+    isReleased = true;
+    if (--collection.users === 0) all.delete(collection);
+  };
+  try {
+    const { batch, isWhole } = await collection.collected;
+    return { isWhole, held: { batch, signal: collection.outdated.signal, release } };
+  } catch (error) {
+    release();
+    throw error;
   }
 }
