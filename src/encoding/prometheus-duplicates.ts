@@ -25,11 +25,40 @@ export function duplicateChecks(members: Members): FirstOfItsKind[] {
   const metricsIn = new Map<string, number>();
   for (const { labels } of members) metricsIn.set(labels.shared, (metricsIn.get(labels.shared) ?? 0) + 1);
   const everything = new BlockSet();
-  return members.map(({ metric, labels }) =>
-    metricsIn.get(labels.shared) === 1
-      ? amongLookalikes(metric.attributes, labels)
-      : (i) => everything.add(labels.blockOf(metric.attributes[i]!)),
+  const checks = members.map(
+    ({ metric, labels }): FirstOfItsKind =>
+      metricsIn.get(labels.shared) === 1
+        ? amongLookalikes(metric.attributes, labels)
+        : (i) => everything.add(labels.blockOf(metric.attributes[i]!)),
   );
+  return metricsIn.size <= 1 ? checks : acrossScopes(members, checks);
+}
+
+/**
+ * The labels of scopes tell their series apart until a point has an attribute that becomes one of them. From then on the
+ * blocks of the whole family are compared.
+ */
+function acrossScopes(members: Members, checks: readonly FirstOfItsKind[]): FirstOfItsKind[] {
+  let blocks: BlockSet | undefined;
+  /** The points before this one have been gathered. */
+  let [member, next] = [0, 0];
+
+  return members.map(({ metric, labels }, m) => (i) => {
+    if (blocks === undefined) {
+      if (!labels.shapeOf(metric.attributes[i]!).reserved) return checks[m]!(i);
+      blocks = new BlockSet();
+    }
+    for (let steps = 0; member < m || next < i; steps++) {
+      if (steps === SETS_PER_STEP) return undefined;
+      const earlier = members[member]!;
+      if (next < earlier.metric.attributes.length) {
+        blocks.add(earlier.labels.blockOf(earlier.metric.attributes[next]!));
+        next++;
+      } else [member, next] = [member + 1, 0];
+    }
+    next = i + 1;
+    return blocks.add(labels.blockOf(metric.attributes[i]!));
+  });
 }
 
 /** For a metric that shares its scope with no other of the family. */

@@ -79,7 +79,7 @@ function familiesOf<M extends MetricColumns>(
       if (candidate.length === 0) continue;
       const { name, unit, description } = candidate.descriptor;
       const drop = (why: string) => {
-        const message = `metric ${name} of scope ${scope.name} is not exposed to Prometheus: ${why}`;
+        const message = `metric ${name} ${ofScope(scope)} is not exposed to Prometheus: ${why}`;
         onProblem({ cause: `dropped:${message}`, message });
       };
 
@@ -110,7 +110,7 @@ function familiesOf<M extends MetricColumns>(
           );
           continue;
         }
-        for (const sample of sampleNames) takenBy.set(sample, `the ${type} ${name} of scope ${scope.name}`);
+        for (const sample of sampleNames) takenBy.set(sample, `the ${type} ${name} ${ofScope(scope)}`);
         family = {
           name: familyName,
           type,
@@ -129,6 +129,10 @@ function familiesOf<M extends MetricColumns>(
     }
   }
   return [...families.values()];
+}
+
+function ofScope({ name }: InstrumentationScope): string {
+  return name === '' ? 'of a meter without a name' : `of scope ${name}`;
 }
 
 function isWanted(family: string, type: FamilyType, names: ReadonlySet<string>): boolean {

@@ -72,6 +72,7 @@ export function labelStyles(format: LabelFormat): (naming: LabelNaming) => Label
 export const textLabels = labelStyles(TEXT);
 
 function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: LabelFormat): LabelStyle {
+  const scopePrefix = nameOf(SCOPE_PREFIX);
   const ownBlock = encodedForm((set: AttributeSet) => {
     const { labels, isPlain } = shapeOf(set);
     if (!isPlain) return blockOfLabels(labelsOf(set));
@@ -87,9 +88,9 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
   /**
    * @param labels sorted by key: where keys become the same name, the values are joined in this order. A label
    *   without a value is left out, because to Prometheus it does not exist.
-   * @param first names that come before all others
+   * @param isFirst tells names that come before all others
    */
-  function blockOfLabels(labels: readonly Label[], first?: ReadonlySet<string>): string {
+  function blockOfLabels(labels: readonly Label[], isFirst = (_name: string) => false): string {
     const texts = new Map<string, string>();
     for (const [key, value] of labels) {
       const name = nameOf(key);
@@ -100,18 +101,22 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
     // Equal labels must give equal blocks, whatever the keys were called that the names come from.
     return [...texts]
       .filter(([, text]) => text !== '')
-      .sort((a, b) => Number(first?.has(b[0]) ?? 0) - Number(first?.has(a[0]) ?? 0) || byKey(a, b))
+      .sort((a, b) => Number(isFirst(b[0])) - Number(isFirst(a[0])) || byKey(a, b))
       .map(([name, text]) => write(name, text))
       .join(separator);
   }
 
   return {
     blockOf: ownBlock,
-    seriesLabels(added, isHistogram) {
+    seriesLabels(given, isHistogram) {
+      // A label without a value does not exist, so there is nothing that an attribute could be joined to.
+      const added = given.filter(([, value]) => valueText(value) !== '');
       const block = blockOfLabels([...added].sort(byKey));
       const start = block === '' ? '' : `${block}${separator}`;
       const names = new Set(added.map(([key]) => nameOf(key)));
       const clashes = clashFinder(names);
+      // Also those of scopes that this one has not: where an attribute stands in for one, the block is that of the other scope.
+      const isFirst = (name: string) => names.has(name) || name.startsWith(scopePrefix);
       const ownOf = (set: AttributeSet): string | undefined => {
         const shape = shapeOf(set);
         return shape.reserved || clashes(shape) ? undefined : ownBlock(set);
@@ -126,7 +131,7 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
           const labels = labelsOf(set).map(
             ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
           );
-          return blockOfLabels([...added, ...labels].sort(byKey), names);
+          return blockOfLabels([...added, ...labels].sort(byKey), isFirst);
         },
       };
     },

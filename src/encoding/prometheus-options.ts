@@ -121,6 +121,6 @@ export function duplicateIn(family: string): PrometheusProblem {
     cause: `duplicate:${family}`,
     message:
       `series of ${family} are left out, because their labels in Prometheus are those of another series: ` +
-      'labels do not tell 1 from "1", nor an empty value from none, nor scopes when scope labels are off',
+      'labels do not tell 1 from "1", nor an empty value from none, nor scopes when scope labels are off or attributes named like them',
   };
 }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toExemplarColumns } from '../data/exemplar-columns.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { AggregationTemporality } from '../data/metric-data.ts';
+import { AggregationTemporality, type InstrumentationScope } from '../data/metric-data.ts';
 import {
   batchOf,
   counter,
@@ -374,6 +374,60 @@ test('[8.27] without scope labels, the series of the second scope that the first
     { name: 'm', labels: { own: 'b' }, value: 1 },
   ]);
   expect(problems).toHaveLength(1);
+});
+
+test.each<[string, InstrumentationScope, Attributes, InstrumentationScope, Attributes]>([
+  ['the version', { name: 's', version: '1' }, {}, { name: 's' }, { otel_scope_version: '1' }],
+  ['the name', { name: 'a;b' }, {}, { name: 'a' }, { otel_scope_name: 'b' }],
+  ['the name of none', { name: 'b' }, {}, { name: '' }, { otel_scope_name: 'b' }],
+  [
+    'an attribute, between labels before and behind it',
+    { name: 's', attributes: { x: 1 } },
+    { a: '1', z: '1' },
+    { name: 's' },
+    { a: '1', z: '1', 'otel.scope.x': '1' },
+  ],
+  ['parts of both', { name: 'a' }, { otel_scope_name: 'b;c' }, { name: 'a;b' }, { otel_scope_name: 'c' }],
+])(
+  '[8.22][8.27] a series whose attributes make it that of another scope, by %s, is not written twice',
+  (_, a, ofA, b, ofB) => {
+    // Enough that the blocks before are gathered in several steps.
+    const others = Array.from({ length: 2_500 }, (_, i): [Attributes, number] => [{ own: `${i}` }, i]);
+    for (const order of [[a, ofA, b, ofB] as const, [b, ofB, a, ofA] as const]) {
+      const [first, own, second, other] = order;
+      const problems: PrometheusProblem[] = [];
+      const batch = batchOf([
+        [first, [held(gauge('m', [...others, [own, -1]]))]],
+        [{ name: 'between' }, [held(gauge('m', others))]],
+        [second, [held(gauge('m', [...others, [other, -2], [{ last: 'x' }, 1]]))]],
+      ]);
+      const [family] = parsed(batch, { onProblem: (problem) => problems.push(problem) });
+      const lines = family!.samples.map(({ labels }) => JSON.stringify(Object.entries(labels).sort()));
+      expect(new Set(lines).size).toBe(lines.length);
+      expect(family!.samples).toHaveLength(3 * others.length + 2);
+      expect(family!.samples.map(({ value }) => value)).toContain(-1);
+      expect(problems).toHaveLength(1);
+    }
+  },
+);
+
+test('[8.22] an attribute takes the place of a scope label that the meter or the resource leaves empty', () => {
+  const point = { otel_scope_name: 'x', otel_scope_k: 'y', env: 'z' };
+  const batch = batchOf([[{ name: '', attributes: { k: '' } }, [gauge('m', [[point, 1]])]]], { env: '' });
+  expect(encode(batch, { resourceLabels: {} }).toString()).toContain(
+    'm{otel_scope_k="y",otel_scope_name="x",env="z"} 1\n',
+  );
+});
+
+test('what is not shown of a meter without a name is told so', () => {
+  const problems: PrometheusProblem[] = [];
+  const twice = [gauge('m', [[{}, 1]]), counter('m_total', [[{}, 1]]), gauge('m.total', [[{}, 1]])];
+  encode(batchOf([[{ name: '' }, twice]]), { onProblem: (problem) => problems.push(problem) });
+  expect(problems.map(({ message }) => message)).toEqual([
+    expect.stringMatching(
+      /^metric m.total of a meter without a name is not .*the counter m_total of a meter without a name has/,
+    ),
+  ]);
 });
 
 test('[8.28] help keeps backslashes and line breaks; without a description there is no HELP', () => {

@@ -95,7 +95,7 @@ describe('metricProducers of a PrometheusMetricReader', () => {
     expect(parsePrometheusText(new TextEncoder().encode(text)).map(({ type }) => type)).toEqual([
       'histogram',
     ]);
-    expect(messages.join()).toContain('metric size of scope  is not exposed to Prometheus');
+    expect(messages.join()).toContain('metric size of a meter without a name is not exposed to Prometheus');
   });
 
   test('of delta temporality are left out, and the log says so', async () => {
