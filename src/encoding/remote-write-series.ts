@@ -114,7 +114,8 @@ function seriesMetric(
   left: ReadonlySet<number> | undefined,
   external: readonly Label[],
 ): SeriesMetric {
-  const common = [...parsed(labels.shared), ...external];
+  const shared = parsed(labels.shared);
+  const common = [...shared, ...external.filter(({ name }) => shared.every((label) => label.name !== name))];
   // Sets of a reserved shape merge with the labels of the scope, which are then not common to all.
   const isMerged = (set: AttributeSet) => attributeShape(set).reserved;
   return {

@@ -1,8 +1,10 @@
 // A batch to a receiver of remote write: in parts that are delivered at the same time.
+import { report } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
 import { sliceBatch } from '../data/slice-batch.ts';
 import { inSlices } from '../data/time-slice.ts';
+import type { PartialSuccess } from '../encoding/otlp-response.ts';
 import { type EncodedWrite, encodeRemoteWrite, type RemoteWriteBatch } from '../encoding/remote-write.ts';
 import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { RetryPolicy } from '../net/backoff.ts';
@@ -35,7 +37,7 @@ const MIN_POINTS_PER_PART = 256;
 export function remoteWriteDelivery(options: RemoteWriteDeliveryOptions) {
   const { name, negotiation, senders, maxSamples, maxRequestBytes, timeoutMillis, retry, closing } = options;
   const parts = new WeakMap<MetricBatch, { prepared: RemoteWriteBatch; from: number; cuts: Cuts }>();
-  const requests = new WeakMap<Uint8Array, { request: WriteRequest; cuts: Cuts }>();
+  const requests = new WeakMap<Uint8Array, { request: WriteRequest; cuts: Cuts; isStale: boolean }>();
 
   const deliveries = senders.map((sender): Deliver => {
     const send = isolating(sender);
@@ -45,7 +47,9 @@ export function remoteWriteDelivery(options: RemoteWriteDeliveryOptions) {
         send: async (body, { signal }) => {
           const sent = requests.get(body);
           // Without a request there was nothing to encode.
-          return sent && send(sent.request, sent.cuts, signal);
+          if (sent === undefined) return undefined;
+          const answer = send(sent.request, sent.cuts, signal);
+          return sent.isStale ? unlessRefused(name, answer) : answer;
         },
         shutdown: async () => {},
       },
@@ -57,7 +61,11 @@ export function remoteWriteDelivery(options: RemoteWriteDeliveryOptions) {
         const whole = { from, to: range.to + offset, maxBytes, maxSamples, memory, version };
         const encoded = yield* encodeRemoteWrite(prepared, whole);
         if (encoded.body.length > 0)
-          requests.set(encoded.body, { request: writeRequest(prepared, from, version, encoded), cuts });
+          requests.set(encoded.body, {
+            request: writeRequest(prepared, from, version, encoded),
+            cuts,
+            isStale: prepared.isStale,
+          });
         return { ...encoded, next: encoded.next - offset };
       },
       maxRequestBytes,
@@ -83,6 +91,24 @@ export function remoteWriteDelivery(options: RemoteWriteDeliveryOptions) {
     const results = await Promise.allSettled(slices.map((slice, i) => deliveries[i]!(slice, signal)));
     return together(name, batch, slices, results);
   };
+}
+
+/** Of refused ends of series nothing is lost that was measured, so nobody has to count or to do anything. */
+async function unlessRefused(name: string, answer: Promise<PartialSuccess | undefined>): Promise<undefined> {
+  let reason: string | undefined;
+  try {
+    reason = (await answer)?.errorMessage;
+  } catch (error) {
+    const cause = ExportError.from(error);
+    if (cause.code !== 'REJECTED') throw cause;
+    reason = textOf(cause);
+  }
+  if (reason === undefined) return;
+  report(
+    'info',
+    `remote-write-ends:${name}`,
+    `${name} did not take the ends of some series, as when another process goes on with them; otherwise queries show their last values for up to five minutes: ${reason}`,
+  );
 }
 
 function writeRequest(

@@ -1,6 +1,6 @@
-import { type Attributes, ValueType } from '@opentelemetry/api';
+import { type Attributes, diag, ValueType } from '@opentelemetry/api';
 import { uncompressSync } from 'snappy';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { exporterContract } from '../../test/conformance/exporter-kit.ts';
 import { captureLogs } from '../../test/support/collected.ts';
 import { decodeWrite, seriesName, type WrittenSeries } from '../../test/support/remote-write.ts';
@@ -397,6 +397,24 @@ describe('remoteWrite', () => {
     });
   });
 
+  test.each(['1.0', '2.0'] as const)(
+    'a label of the meter wins over an external one of the same name (%s)',
+    async (version) => {
+      const { url, requests } = await serveHttp({ answer: all });
+      const externalLabels = { otel_scope_name: 'x', otel_scope_version: 'y', cluster: 'eu' };
+      const exporter = made({ url, version, externalLabels, targetInfo: false });
+      const provider = new MeterProvider({
+        readers: [new PeriodicExportingMetricReader({ exporter, selfMetrics: false })],
+        resource: resourceFromAttributes({}),
+      });
+      provider.getMeter('m').createCounter('c').add(1);
+      await provider.shutdown();
+      expect(samplesIn(requests).map(seriesName)).toEqual([
+        'c_total{cluster="eu",otel_scope_name="m",otel_scope_version="y"}',
+      ]);
+    },
+  );
+
   test('each request is signed as it is sent, each attempt anew', async () => {
     const { url, requests } = await receiver([{ status: 503 }]);
     const bodies: Uint8Array[] = [];
@@ -562,6 +580,20 @@ describe('remoteWrite', () => {
       expect(samplesIn(requests).map(({ histograms: [histogram] }) => histogram!.sum)).toEqual([3, 'stale']);
     });
 
+    test('what tells of the resource, which the next process may tell otherwise', async () => {
+      const { url, requests } = await receiver();
+      const exporter = made({ url, staleMarkers: true });
+      const resource = resourceFromAttributes({ 'service.name': 'shop', 'service.version': '1' });
+      expect(
+        await exported(exporter, new MetricBatch(resource, counterBatch(1).scopeMetrics)),
+      ).toBeUndefined();
+      await exporter.shutdown();
+      const name = 'target_info{job="shop",service_version="1"}';
+      const [first, last, ...more] = history(requests, name);
+      expect([first![0], last![0], more]).toEqual([1, 'stale', []]);
+      expect(last![1]).toBeGreaterThan(first![1]);
+    });
+
     test('none are marked unless asked', async () => {
       const { url, requests } = await receiver();
       const provider = service(url, { staleMarkers: false });
@@ -625,6 +657,32 @@ describe('remoteWrite', () => {
       expect(requests).toHaveLength(2);
     });
 
+    test.each(['1.0', '2.0'] as const)(
+      'that a receiver refuses are no failure, and said once (%s)',
+      async (version) => {
+        let isRefusing = false;
+        const refusal = {
+          status: 400,
+          body: 'out of order sample',
+          headers: version === '2.0' ? { 'X-Prometheus-Remote-Write-Samples-Written': 1 } : {},
+        };
+        const { url, requests } = await serveHttp({
+          answer: (request) => (isRefusing ? refusal : all(request)),
+        });
+        const exporter = made({ url, version, staleMarkers: true });
+        expect(await exported(exporter, counterBatch(1, 3))).toBeUndefined();
+        isRefusing = true;
+        const info = vi.spyOn(diag, 'info');
+        onTestFinished(() => info.mockRestore());
+        await exporter.shutdown();
+        expect(requests.length).toBeGreaterThan(1);
+        expect(logs).toEqual([
+          expect.stringMatching(/did not take the ends of some series.*five minutes.*out of order sample/),
+        ]);
+        expect(info).toHaveBeenCalledTimes(1);
+      },
+    );
+
     test('all at the end, where the last batch had a point that is lost for good', async () => {
       const { url, requests } = await receiver();
       const exporter = made({ url, staleMarkers: true, maxRequestBytes: 200 });
@@ -653,6 +711,21 @@ describe('remoteWrite', () => {
         [expect.stringMatching(/_total$/), 'one'],
         ['target_info', 'one'],
       ]);
+    });
+
+    test('of several providers through one exporter: the log says once that each needs its own', async () => {
+      const { url } = await receiver();
+      const exporter = made({ url, staleMarkers: true });
+      const { scopeMetrics } = counterBatch(1, 1);
+      const read = async (resource = resourceFromAttributes({})) => {
+        expect(await exported(exporter, new MetricBatch(resource, scopeMetrics))).toBeUndefined();
+      };
+      const [one, other] = [resourceFromAttributes({}), resourceFromAttributes({})];
+      // One provider, and a queue that reads the resource anew for each batch that waited.
+      for (const resource of [one, undefined, one, one, undefined, undefined, one]) await read(resource);
+      expect(logs).toEqual([]);
+      for (const resource of [other, one, other, one, other]) await read(resource);
+      expect(logs).toEqual([expect.stringContaining('make an exporter for each of them')]);
     });
 
     test('each of those that take the place of one another', async () => {

@@ -20,6 +20,7 @@ import { HTTP_ADDRESS_FORMAT, httpAddress } from '../net/http-address.ts';
 import { type HttpClient, httpClient } from '../net/http-client.ts';
 import { basicAuthHeader } from './basic-auth.ts';
 import { EndedSeries } from './ended-series.ts';
+import { severalProviders } from './exporting-providers.ts';
 import { endingWaits, GRACE_MILLIS } from './otlp-exporter.ts';
 import { HEADER_RULES } from './otlp-http-transport.ts';
 import { validOtlpOptions } from './otlp-options.ts';
@@ -62,6 +63,7 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
   const series = new EndedSeries(scopeLabels !== false, ({ attributes }) =>
     JSON.stringify(identity(attributes)),
   );
+  const hasSeveral = severalProviders();
   /** Samples of one series must not overtake each other, so batches do not either. */
   const order = {};
   /** Something of the last batch may come again, at its own time: nothing later must be written before. */
@@ -118,6 +120,13 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
     export: (batch, { signal }) =>
       inTurn(order, signal, async () => {
         if (isMarking) {
+          if (hasSeveral(batch.resource)) {
+            report(
+              'warn',
+              `${OWNER}-providers:${name}`,
+              `${name} is given the metrics of several providers, and marks those of each as ended when another exports; make an exporter for each of them`,
+            );
+          }
           const ended = await inSlices(series.see(batch), { signal });
           // Before the samples, among which may be those of a series that has come back.
           if (ended) await mark(ended.batch, times.of(ended.nanos), ended.withResource, signal);
