@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { parse } from 'yaml';
+import { escapedName } from '../src/encoding/prometheus-escaping.ts';
 import {
   metricName,
   TRANSLATION_STRATEGIES,
   type TranslationStrategy,
 } from '../src/encoding/prometheus-names.ts';
+import { PrometheusMetricReader } from '../src/exporters/prometheus.ts';
 import { negotiateFormat, SCRAPE_FORMATS } from '../src/exporters/scrape-negotiation.ts';
+import { MeterProvider } from '../src/index.ts';
 import { freePort } from './support/free-port.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -59,7 +62,7 @@ async function scraped(port: number): Promise<string> {
 
 test('there is no program that these tests do not run', () => {
   expect(titled.map(({ title }) => title)).toEqual([
-    'node:http',
+    'node:http, and node:https, node:http2 likewise',
     'Express',
     'Fastify',
     'Koa',
@@ -127,10 +130,26 @@ test('the table of names is what becomes of them', () => {
   expect(strategies.map(([, strategy]) => strategy)).toEqual([...TRANSLATION_STRATEGIES]);
   for (const [, strategy, , utf8] of strategies)
     expect(metricName('foo.bar', 'By', true, strategy as TranslationStrategy)).toBe(utf8);
-  const names = [
-    ...page.matchAll(/^\| ([a-z-]+(?: counter)?) `([\w.]+)`(?:, unit `(.*?)`)? \| `(\w+)` \|$/gm),
-  ];
-  expect(names.length).toBe(6);
-  for (const [, kind, name, unit = '', expected] of names)
-    expect(metricName(name!, unit, kind === 'counter')).toBe(expected);
+});
+
+test('the table of instruments is what a scrape has of them', async () => {
+  const rows = [...page.matchAll(/^\| ([a-z- ]+) `([\w.]+)`(?:, unit `(.*?)`)? \| `(\w+)` \| (\w+) \|$/gm)];
+  expect(rows.length).toBe(6);
+  const reader = new PrometheusMetricReader();
+  const provider = new MeterProvider({ readers: [reader] });
+  const meter = provider.getMeter('docs');
+  for (const [, kind, name, unit = ''] of rows) {
+    if (kind === 'counter') meter.createCounter(name!, { unit }).add(1);
+    else if (kind === 'up-down counter') meter.createUpDownCounter(name!, { unit }).add(1);
+    else if (kind === 'histogram') meter.createHistogram(name!, { unit }).record(1);
+    else meter.createGauge(name!, { unit }).record(1);
+  }
+  const answer = await reader.handler(new Request('http://localhost/metrics'));
+  const types = (await answer.text()).match(/^# TYPE (?!target_info|otel_).*$/gm);
+  expect(types).toEqual(rows.map(([, , , , name, type]) => `# TYPE ${name} ${type}`));
+});
+
+test('the other escapings are what they are said to be', () => {
+  const [, dots, values] = /`dots` makes `(\w+)` of `foo\.bar`, and `values` makes `(\w+)`/.exec(page)!;
+  expect([dots, values]).toEqual([escapedName('foo.bar', 'dots'), escapedName('foo.bar', 'values')]);
 });

@@ -159,3 +159,22 @@ test.each([
   const text = encode(metrics, { names: new Set(names) });
   expect([...text.matchAll(/# TYPE (\S+)/g)].map(([, name]) => name)).toEqual(expected);
 });
+
+test.each(['underscores', 'dots', 'values', 'allow-utf-8'] as const)(
+  'families can be asked for by their names with and without escaping: %s',
+  (escaping) => {
+    const metrics = [counter('a.b', [[{}, 1]]), histogram('h.i', [[{}, { boundaries: [], counts: [1] }]])];
+    const options = { translationStrategy: 'NoTranslation', escaping } as const;
+    for (const [name, sample] of [
+      ['a.b', 'a.b'],
+      ['h.i', 'h.i_count'],
+      ['target_info', 'target_info'],
+    ] as const) {
+      const shown = escapedName(name, escaping);
+      for (const asked of [name, shown, sample, shown + sample.slice(name.length)]) {
+        const text = encode(metrics, { ...options, names: new Set([asked]) });
+        expect([...text.matchAll(/# TYPE "?(.*?)"? /g)].map(([, found]) => found)).toEqual([shown]);
+      }
+    }
+  },
+);

@@ -91,7 +91,8 @@ function familiesOf<M extends MetricColumns>(
       }
       const familyName = escapedName(translated, escaping);
       // Neither the metric nor what is wrong with it has been asked for.
-      if (names !== undefined && !isWanted(familyName, type, names)) continue;
+      if (names !== undefined && !isWanted(familyName, type, names) && !isWanted(translated, type, names))
+        continue;
       const metric = isDelta(candidate)
         ? 'it has delta temporality, and a scrape reads totals; collect it as cumulative'
         : carried(candidate);

@@ -90,7 +90,9 @@ export function planOf(
   const naming = labelNaming(strategy, escaping);
   const resource = AttributeSet.from(batch.resource.attributes);
   const constant = resourceLabels === undefined ? [] : chosen(resource, resourceLabels);
-  const isTargetWanted = names === undefined || names.has(TARGET_INFO) || names.has('target');
+  const targetInfoName = escapedName(TARGET_INFO, escaping);
+  const isTargetWanted =
+    names === undefined || [TARGET_INFO, targetInfoName, 'target'].some((name) => names.has(name));
   return {
     strategy,
     escaping,
@@ -98,7 +100,7 @@ export function planOf(
     onProblem,
     naming,
     createdSeries,
-    reserved: targetInfo ? [escapedName(TARGET_INFO, escaping)] : [],
+    reserved: targetInfo ? [targetInfoName] : [],
     target: targetInfo && isTargetWanted ? resource : undefined,
     addedLabels: (scope) => (withScope ? [...scopeLabels(scope, naming), ...constant] : constant),
   };
