@@ -6,9 +6,10 @@ import { AggregationTemporality, type MetricDescriptor } from '../data/metric-da
 import { LastValueAggregator } from './aggregation/last-value.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
 import { steadyTime } from './clock.ts';
+import { copyPoints } from './copy-points.ts';
 import { type Member, ObservedMembers } from './observed-members.ts';
 import type { SeriesTable } from './series-table.ts';
-import { copyPoints, kept, own, type Stream, type StreamOptions } from './stream.ts';
+import { kept, own, type Stream, type StreamOptions } from './stream.ts';
 
 export class AsyncStream implements Stream {
   descriptor: MetricDescriptor;
@@ -71,44 +72,42 @@ export class AsyncStream implements Stream {
     this.#failed = true;
   }
 
-  collect(end: bigint): MetricColumns | undefined {
+  *collect(end: bigint): Generator<void, MetricColumns | undefined> {
     const { table, temporality } = this.#options;
     const isDelta = temporality === AggregationTemporality.DELTA;
     if (this.#failed) {
       this.#failed = false;
       this.#members.cancelRound();
-      table.startWindow();
+      table.touched.fill(0);
       return undefined;
     }
-    this.#place();
+    yield* this.#place();
     // A delta needs the value before, and a row of several has only their sum.
     this.#members.endRound(
       ({ target }) => isDelta && this.#sum !== undefined && !(this.#isDirect && this.#ownRow(target) >= 0),
     );
-    const rows = table.touchedRows();
-    const start = isDelta ? table.windowStart : undefined;
-    const points = copyPoints(this.descriptor, this.#options, end, rows, start);
-    const columns = points && table.aggregator.collect(points, rows);
-    table.windowStart = steadyTime(end);
     // A series that a callback no longer reports is gone (OTel metrics SDK, "Asynchronous instruments").
-    if (rows !== undefined) table.releaseUntouched();
+    yield* table.releaseUntouched();
+    const start = isDelta ? table.windowStart : undefined;
+    table.windowStart = steadyTime(end);
     // An observed sum takes its own difference; everything else begins anew with the window.
-    if (isDelta && this.#sum === undefined) {
-      for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
-    }
-    table.startWindow();
+    const isAnew = isDelta && this.#sum === undefined;
+    const copied = isAnew ? (rows: Uint32Array) => table.resetRows(rows) : undefined;
+    const rows = table.touchedRows();
+    const columns = yield* copyPoints(this.descriptor, this.#options, rows, { end, start, copied });
+    table.touched.fill(0);
     return columns;
   }
 
   /** Gives members their rows: first those that have one, then, as far as series that have left make room, new ones. */
-  #place(): void {
+  *#place(): Generator<void, void> {
     const { table } = this;
     const homeless = this.#members.observed.filter((member) => {
       const row = table.rowOf(member.target);
       if (row >= 0) this.#add(row, member);
       return row < 0;
     });
-    if (homeless.length > 0) table.releaseUntouched(true);
+    if (homeless.length > 0) yield* table.releaseUntouched(true);
     for (const member of homeless) {
       const { size } = table;
       const row = table.openSet(member.target);

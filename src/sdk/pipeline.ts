@@ -19,6 +19,7 @@ import {
   type SelfMetrics,
 } from '../data/reader.ts';
 import { awaitAttributes, type Resource } from '../data/resource.ts';
+import { inSlices } from '../data/time-slice.ts';
 import { chooseAggregator, defaultAggregation, isCompatible } from './aggregation/choose-aggregator.ts';
 import { AsyncStream } from './async-stream.ts';
 import { advisedFilter } from './attribute-filter.ts';
@@ -230,24 +231,27 @@ export class Pipeline implements MetricProducer {
         errors.push(...(await callbacks.run(this.#index, timeoutMillis)));
       }),
     );
-    return { resourceMetrics: this.#copy(), errors };
+    return { resourceMetrics: await inSlices(this.#copy()), errors };
   }
 
-  #copy(): MetricBatch {
+  /** In small steps, so that the time that it takes is not one pause. */
+  *#copy(): Generator<void, MetricBatch> {
     const end = now();
     const scopes: ScopeColumns[] = [];
-    const add = ({ scope }: Scope, streams: Stream[]) => {
+    function* add({ scope }: Scope, streams: readonly Stream[]): Generator<void, void> {
       const metrics = [];
       for (const stream of streams) {
-        const columns = stream.collect(end);
+        yield;
+        const columns = yield* stream.collect(end);
         if (columns !== undefined) metrics.push(columns);
       }
       if (metrics.length > 0) scopes.push({ scope, metrics });
-    };
-    const all = [...this.#streams];
-    for (const [scope, streams] of all) if (!scope.isSelf) add(scope, streams);
+    }
+    // Streams that are made meanwhile begin after this collection.
+    const all = Array.from(this.#streams, ([scope, streams]) => [scope, [...streams]] as const);
+    for (const [scope, streams] of all) if (!scope.isSelf) yield* add(scope, streams);
     // What tells of exports must not be a reason to export; it waits for the user's next point.
-    if (scopes.length > 0) for (const [scope, streams] of all) if (scope.isSelf) add(scope, streams);
+    if (scopes.length > 0) for (const [scope, streams] of all) if (scope.isSelf) yield* add(scope, streams);
     return new MetricBatch(this.#state.resource, scopes);
   }
 }

@@ -1,20 +1,22 @@
 // The series of one stream: which attribute set has which row, since when, and how many there may be.
-// Rows are dense, so that a collection is a copy of the first `size` elements of each column.
+// Rows are dense, so that a collection goes through memory in order.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
-import type { ExemplarColumns } from '../data/exemplar-columns.ts';
-import type { Aggregator } from './aggregation/aggregator.ts';
+import { type Aggregator, resizedTimes } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { now, steadyTime } from './clock.ts';
 import { CustomReservoirs } from './exemplars/custom-reservoirs.ts';
 import { findRegistry } from './exemplars/exemplar-filter.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
-import type { ExemplarStore } from './exemplars/exemplar-store.ts';
+import type { ExemplarCopier, ExemplarStore } from './exemplars/exemplar-store.ts';
 import { SampledExemplars } from './exemplars/sampled-exemplars.ts';
 import { IdIndex } from './id-index.ts';
 
 /** The one attribute of the series that takes what is over the limit (OTel metrics SDK, "Overflow attribute"). */
 const OVERFLOW = 'otel.metric.overflow';
+
+/** Rows that a collection deals with before it may give the event loop back: some 100 µs. */
+export const ROWS_PER_STEP = 1_024;
 
 /** Rows up to which a table doubles. */
 const SMALL = 4096;
@@ -55,7 +57,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   /** When the last collection was, or when the table was made. */
   windowStart = steadyTime(now());
   #overflow: Cell | undefined;
-  /** The rows below have been written in this window, as far as {@link #evictOne} is concerned. */
+  /** The rows below have been written since, as far as {@link #evictOne} is concerned. */
   #evicted = 0;
   #isClosed = false;
 
@@ -125,18 +127,27 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return this.#overflow?.row ?? -1;
   }
 
-  /** Begins the next window, in which no row has been written yet. */
-  startWindow(): void {
-    this.touched.fill(0);
-    this.#evicted = 0;
+  allRows(): Uint32Array {
+    const rows = new Uint32Array(this.size);
+    for (let row = 0; row < rows.length; row++) rows[row] = row;
+    return rows;
   }
 
-  /** The rows written since the last collection, or undefined when that is all of them. */
-  touchedRows(): Uint32Array | undefined {
+  /** The rows written since they were last collected. */
+  touchedRows(): Uint32Array {
     const rows = new Uint32Array(this.size);
     let count = 0;
     for (let row = 0; row < this.size; row++) if (this.touched[row] === 1) rows[count++] = row;
-    return count === this.size ? undefined : rows.subarray(0, count);
+    return rows.subarray(0, count);
+  }
+
+  /** Begins the next window for some rows. */
+  resetRows(rows: Uint32Array): void {
+    for (let i = 0; i < rows.length; i++) {
+      this.aggregator.reset(rows[i]!);
+      this.touched[rows[i]!] = 0;
+    }
+    this.#evicted = 0;
   }
 
   /** The cell of a row; the same one each time, for as long as the series lives. */
@@ -156,25 +167,29 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     this.#exemplars.offer(row, this.sets[row]!, value, attributes, context);
   }
 
-  /** The exemplars of the given rows, or of all; undefined when there are none at all. */
-  collectExemplars(rows: Uint32Array | undefined): ExemplarColumns | undefined {
-    return this.#exemplars?.collect(this.sets, rows);
+  /** Begins the columns of the exemplars of so many points at most; undefined when there are none at all. */
+  exemplarCopier(capacity: number): ExemplarCopier | undefined {
+    return this.#exemplars?.copier(capacity);
   }
 
   /**
-   * Frees the rows that were not written since the last collection.
+   * Frees the rows that were not written since the last collection, in steps.
    *
    * @param keepsOverflow leaves the overflow series, which may yet be written
    */
-  releaseUntouched(keepsOverflow = false): void {
+  *releaseUntouched(keepsOverflow = false): Generator<void, void> {
     for (let row = this.size - 1; row >= 0; row--) {
-      if (this.touched[row] === 0 && !(keepsOverflow && row === this.overflowRow)) this.release(row);
+      if (row % ROWS_PER_STEP === 0) yield;
+      // The host may have ended series meanwhile.
+      const isOver = row < this.size && this.touched[row] === 0;
+      if (isOver && !(keepsOverflow && row === this.overflowRow)) this.release(row);
     }
+    this.#evicted = 0;
   }
 
   /**
-   * Frees one row that was not written in this window. The search goes on where it last found one, since what was
-   * written stays written until the next window: all searches of a window together pass over the table once.
+   * Frees one row that was not written since it was last collected. The search goes on where it last found one, since what
+   * was written stays written until it is collected: all searches of a window together pass over the table once.
    */
   #evictOne(): boolean {
     if (!this.#options.evictUntouched) return false;
@@ -238,9 +253,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     const touched = new Uint8Array(capacity);
     touched.set(this.touched);
     this.touched = touched;
-    const startTimes = new BigUint64Array(capacity);
-    startTimes.set(this.startTimes);
-    this.startTimes = startTimes;
+    this.startTimes = resizedTimes(this.startTimes, capacity);
     this.aggregator.resize(capacity);
   }
 }

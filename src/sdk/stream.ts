@@ -1,7 +1,7 @@
 // One stream of points: an instrument as one View shows it to one reader.
 import type { Attributes, AttributeValue, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
-import type { MetricColumns, PointColumns } from '../data/metric-batch.ts';
+import type { MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
 import { SumAggregator } from './aggregation/sum.ts';
@@ -9,8 +9,9 @@ import { isNaNTwice } from './attribute-branch.ts';
 import { type AttributeFilter, keptAttributes, processed } from './attribute-filter.ts';
 import type { AttributeInterner, CanonicalAttributes } from './attribute-interner.ts';
 import type { Part, Shape } from './attribute-shape.ts';
-import { elapsedMillis, steadyTime, toWallTimes } from './clock.ts';
-import type { SeriesTable } from './series-table.ts';
+import { elapsedMillis, steadyTime } from './clock.ts';
+import { copyPoints } from './copy-points.ts';
+import { ROWS_PER_STEP, type SeriesTable } from './series-table.ts';
 
 export interface StreamOptions {
   descriptor: MetricDescriptor;
@@ -24,8 +25,8 @@ export interface StreamOptions {
   idleTimeoutMillis: number | undefined;
 }
 
-/** The points since the last collection, or undefined when there are none. Starts the next window. */
-export type CollectStream = (end: bigint) => MetricColumns | undefined;
+/** The points since the last collection, or undefined when there are none, in small steps. Starts the next window. */
+export type CollectStream = (end: bigint) => Generator<void, MetricColumns | undefined>;
 
 export interface Stream {
   descriptor: MetricDescriptor;
@@ -156,42 +157,44 @@ export class SyncStream implements Stream {
     this.#writtenAt.delete(set);
   }
 
-  collect(end: bigint): MetricColumns | undefined {
-    if (this.#options.temporality === AggregationTemporality.DELTA) return this.#collectDelta(end);
-    if (this.#options.idleTimeoutMillis !== undefined) this.#endIdle(this.#options.idleTimeoutMillis);
-    return this.#copy(end);
+  *collect(end: bigint): Generator<void, MetricColumns | undefined> {
+    const { temporality, idleTimeoutMillis } = this.#options;
+    if (temporality === AggregationTemporality.DELTA) return yield* this.#collectDelta(end);
+    if (idleTimeoutMillis !== undefined) yield* this.#endIdle(idleTimeoutMillis);
+    return yield* copyPoints(this.descriptor, this.#options, this.table.allRows(), { end });
   }
 
-  /** Only what was written in the window. A series that skipped a window is freed after it. */
-  #collectDelta(end: bigint): MetricColumns | undefined {
+  /** Only what was written in the window. A series that skipped it is freed. */
+  *#collectDelta(end: bigint): Generator<void, MetricColumns | undefined> {
     const { table } = this;
-    const rows = table.touchedRows();
-    const columns = this.#copy(end, rows, table.windowStart);
+    yield* table.releaseUntouched();
+    const start = table.windowStart;
     table.windowStart = steadyTime(end);
-    if (rows !== undefined) table.releaseUntouched();
-    for (let row = 0; row < table.size; row++) table.aggregator.reset(row);
-    table.startWindow();
-    return columns;
+    return yield* copyPoints(this.descriptor, this.#options, table.touchedRows(), {
+      end,
+      start,
+      // At once: what is recorded from here on is of the next window.
+      copied: (rows) => table.resetRows(rows),
+    });
   }
 
-  #endIdle(timeoutMillis: number): void {
+  *#endIdle(timeoutMillis: number): Generator<void, void> {
     const { table } = this;
     const millis = elapsedMillis();
     for (let row = table.size - 1; row >= 0; row--) {
-      const set = table.sets[row]!;
+      if (row % ROWS_PER_STEP === 0) yield;
+      const set = table.sets[row];
+      // The host may have ended series meanwhile.
+      if (set === undefined) continue;
       const writtenAt = this.#writtenAt.get(set);
       if (table.touched[row] === 1 || writtenAt === undefined) this.#writtenAt.set(set, millis);
       else if (millis - writtenAt >= timeoutMillis) {
         this.#writtenAt.delete(set);
         table.release(row);
+        continue;
       }
+      table.touched[row] = 0;
     }
-    table.startWindow();
-  }
-
-  #copy(end: bigint, rows?: Uint32Array, start?: bigint): MetricColumns | undefined {
-    const points = copyPoints(this.descriptor, this.#options, end, rows, start);
-    return points && this.table.aggregator.collect(points, rows);
   }
 }
 
@@ -207,31 +210,4 @@ export function own({ filter }: StreamOptions, attributes: Attributes, context?:
 
 export function kept({ filter }: StreamOptions, own: Attributes): Attributes {
   return filter?.keeps === undefined ? own : keptAttributes(own, filter.keeps);
-}
-
-export function copyPoints(
-  descriptor: MetricDescriptor,
-  { table, temporality }: StreamOptions,
-  end: bigint,
-  rows: Uint32Array | undefined,
-  start: bigint | undefined,
-): PointColumns | undefined {
-  const length = rows?.length ?? table.size;
-  if (length === 0) return undefined;
-  const attributes = rows === undefined ? table.sets.slice() : Array.from(rows, (row) => table.sets[row]!);
-  const startTimes = new BigUint64Array(length);
-  if (start !== undefined) startTimes.fill(start);
-  else if (rows === undefined) startTimes.set(table.startTimes.subarray(0, length));
-  else rows.forEach((row, i) => void (startTimes[i] = table.startTimes[row]!));
-  toWallTimes(startTimes);
-  const exemplars = table.collectExemplars(rows);
-  return {
-    descriptor,
-    aggregationTemporality: temporality,
-    length,
-    attributes,
-    startTimes,
-    endTimes: new BigUint64Array(length).fill(end),
-    ...(exemplars && { exemplars }),
-  };
 }

@@ -449,7 +449,12 @@ describe('exemplar reservoirs', () => {
   const offer = (exemplars: SampledExemplars, value: number, row = 0) =>
     exemplars.offer(row, none, value, {}, ROOT_CONTEXT);
   /** What the only row has. */
-  const collect = (exemplars: SampledExemplars) => [...(exemplars.collect([none], undefined)?.values ?? [])];
+  const collect = (exemplars: SampledExemplars) => [...(columnsOf(exemplars, [0])?.values ?? [])];
+  const columnsOf = (exemplars: SampledExemplars, rows: readonly number[]) => {
+    const copier = exemplars.copier(rows.length);
+    copier?.copy(Uint32Array.from(rows), []);
+    return copier?.finish();
+  };
 
   test('[4.46] the first are kept, then each is kept with the same chance; a collection starts anew', () => {
     seedRandom();
@@ -516,7 +521,7 @@ describe('exemplar reservoirs', () => {
           let offered = sets.map(() => [[], []] as number[][]);
           let next = 0;
           const check = (rows: Uint32Array | undefined) => {
-            const columns = exemplars.collect(sets, rows);
+            const columns = columnsOf(exemplars, [...(rows ?? sets.keys())]);
             offered.forEach((buckets, i) => {
               const [from, to] = columns ? [columns.starts[i]!, columns.starts[i + 1]!] : [0, 0];
               const kept = [...(columns?.values.subarray(from, to) ?? [])];

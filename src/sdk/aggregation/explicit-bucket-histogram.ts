@@ -1,9 +1,9 @@
 // Explicit-bucket histogram (OTel metrics SDK, "Explicit Bucket Histogram Aggregation").
 // A series is one run of numbers, so that a measurement touches neighbouring cache lines:
 //   sum, min, max, bucket 0, …, bucket n
-import { type ExplicitBucketColumns, histogramColumns, type PointColumns } from '../../data/metric-batch.ts';
+import { type ExplicitBucketColumns, histogramColumns } from '../../data/metric-batch.ts';
 import type { Sampling } from '../exemplars/sampled-exemplars.ts';
-import { type Aggregator, resized } from './aggregator.ts';
+import { type Aggregator, type PointCopier, resized } from './aggregator.ts';
 
 const SUM = 0;
 const MIN = 1;
@@ -57,24 +57,34 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
     data[start + BUCKETS + bucketOf(boundaries, value)]!++;
   }
 
-  collect(points: PointColumns, rows: Uint32Array | undefined) {
-    const { length } = points;
+  copier({ length: capacity }: Uint32Array): PointCopier {
+    const width = this.#boundaries.length + 1;
     const columns = {
-      counts: new Float64Array(length),
-      sums: new Float64Array(length),
-      mins: new Float64Array(length),
-      maxs: new Float64Array(length),
-      bucketCounts: new Float64Array(length * (this.#boundaries.length + 1)),
+      counts: new Float64Array(capacity),
+      sums: new Float64Array(capacity),
+      mins: new Float64Array(capacity),
+      maxs: new Float64Array(capacity),
+      bucketCounts: new Float64Array(capacity * width),
     };
-    for (let i = 0; i < length; i++) this.#copy(rows === undefined ? i : rows[i]!, i, columns);
-    if (!this.#recordSum) columns.sums.fill(Number.NaN);
-    return histogramColumns({ ...points, boundaries: [...this.#boundaries], ...columns });
+    let length = 0;
+    return {
+      copy: (rows) => {
+        for (let i = 0; i < rows.length; i++) this.#copy(rows[i]!, length++, columns);
+      },
+      finish: (points) =>
+        histogramColumns({
+          ...points,
+          boundaries: [...this.#boundaries],
+          counts: columns.counts.subarray(0, length),
+          sums: columns.sums.subarray(0, length),
+          mins: columns.mins.subarray(0, length),
+          maxs: columns.maxs.subarray(0, length),
+          bucketCounts: columns.bucketCounts.subarray(0, length * width),
+        }),
+    };
   }
 
-  /**
-   * A function of its own, because V8 compiles what is called often: as part of a loop that runs once in ten seconds
-   * it began uncompiled each time, and took more than twice as long. It returns nothing, because a number would be boxed.
-   */
+  /** It returns nothing, because a number would be boxed. */
   #copy(row: number, to: number, { counts, sums, mins, maxs, bucketCounts }: Columns): void {
     const data = this.#data;
     const start = row * this.#stride;
@@ -86,7 +96,7 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
       count += inBucket;
     }
     counts[to] = count;
-    sums[to] = data[start + SUM]!;
+    sums[to] = this.#recordSum ? data[start + SUM]! : Number.NaN;
     // A bound series that nothing was recorded to has neither.
     const isKnown = count > 0 && this.#recordMinMax;
     mins[to] = isKnown ? data[start + MIN]! : Number.NaN;

@@ -1,7 +1,7 @@
 // The counts of one sign of base-2 exponential histograms, of all series of a stream. Those of a series are a ring: the count
 // of bucket `i` is at `i & mask`, so that the range grows at either end without moving anything.
 import type { ExponentialBuckets as BucketColumns } from '../../data/metric-batch.ts';
-import { resizedInts } from './aggregator.ts';
+import { resized, resizedInts } from './aggregator.ts';
 import { RingArena } from './ring-arena.ts';
 
 // A series is one run of numbers:
@@ -14,6 +14,13 @@ const MASK = 3;
 const STRIDE = 4;
 
 const FIRST_CAPACITY = 8;
+const GROWTH = 1.25;
+
+/** Fills the columns of a batch, a point after the other. */
+export interface BucketCopier {
+  copy(row: number): void;
+  finish(): BucketColumns;
+}
 
 export class ExponentialBuckets {
   #series = new Int32Array(0);
@@ -84,21 +91,30 @@ export class ExponentialBuckets {
     }
   }
 
-  /** Copies the given rows, or the first `length` ones. */
-  collect(length: number, rows: Uint32Array | undefined): BucketColumns {
-    const offsets = new Int32Array(length);
-    const starts = new Uint32Array(length + 1);
-    let end = 0;
-    for (let i = 0; i < length; i++) {
-      const row = rows === undefined ? i : rows[i]!;
-      offsets[i] = this.lowOf(row);
-      starts[i + 1] = end += this.lengthOf(row);
-    }
-    const counts = new Float64Array(end);
-    for (let i = 0; i < length; i++) {
-      this.#copy((rows === undefined ? i : rows[i]!) * STRIDE, counts, starts[i]!);
-    }
-    return { offsets, starts, counts };
+  /** Begins the columns of a batch with those rows. */
+  copier(rows: Uint32Array): BucketCopier {
+    const offsets = new Int32Array(rows.length);
+    const starts = new Uint32Array(rows.length + 1);
+    let used = 0;
+    for (let i = 0; i < rows.length; i++) used += this.lengthOf(rows[i]!);
+    let counts = new Float64Array(used);
+    let length = 0;
+    return {
+      copy: (row) => {
+        const start = starts[length]!;
+        const end = start + this.lengthOf(row);
+        // Series may have come to use more buckets while others were being copied.
+        if (end > counts.length) counts = resized(counts, Math.ceil(end * GROWTH));
+        this.#copy(row * STRIDE, counts, start);
+        offsets[length++] = this.lowOf(row);
+        starts[length] = end;
+      },
+      finish: () => ({
+        offsets: offsets.subarray(0, length),
+        starts: starts.subarray(0, length + 1),
+        counts: counts.subarray(0, starts[length]),
+      }),
+    };
   }
 
   /** Copies the buckets in use. */

@@ -8,17 +8,17 @@ import { bucketIndex } from './exponential-index.ts';
 const descriptor = { name: 'h', description: '', unit: '', valueType: ValueType.DOUBLE };
 
 function collected(aggregator: ExponentialHistogramAggregator, rows: number): ExponentialHistogram[] {
-  const columns = aggregator.collect(
-    {
-      descriptor,
-      aggregationTemporality: AggregationTemporality.CUMULATIVE,
-      length: rows,
-      attributes: new Array(rows).fill({ attributes: {} }),
-      startTimes: new BigUint64Array(rows),
-      endTimes: new BigUint64Array(rows),
-    },
-    undefined,
-  );
+  const all = Uint32Array.from({ length: rows }, (_, row) => row);
+  const copier = aggregator.copier(all);
+  copier.copy(all);
+  const columns = copier.finish({
+    descriptor,
+    aggregationTemporality: AggregationTemporality.CUMULATIVE,
+    length: rows,
+    attributes: new Array(rows).fill({ attributes: {} }),
+    startTimes: new BigUint64Array(rows),
+    endTimes: new BigUint64Array(rows),
+  });
   return columns.dataPoints.map(({ value }) => value);
 }
 

@@ -2,11 +2,11 @@
 // sign allow (OTel metrics SDK, "Base2 Exponential Bucket Histogram Aggregation", and data model).
 import {
   type ExponentialColumns,
+  type ExponentialHistogramColumns,
   exponentialHistogramColumns,
-  type PointColumns,
 } from '../../data/metric-batch.ts';
 import type { Sampling } from '../exemplars/sampled-exemplars.ts';
-import { type Aggregator, resized, resizedInts } from './aggregator.ts';
+import { type Aggregator, type PointCopier, resized, resizedInts } from './aggregator.ts';
 import { ExponentialBuckets } from './exponential-buckets.ts';
 import { bucketIndex } from './exponential-index.ts';
 
@@ -112,27 +112,44 @@ export class ExponentialHistogramAggregator implements Aggregator {
     buckets.increment(row, index >> shift);
   }
 
-  collect(points: PointColumns, rows: Uint32Array | undefined) {
-    const { length } = points;
+  copier(rows: Uint32Array): PointCopier<ExponentialHistogramColumns> {
+    const capacity = rows.length;
     const columns = {
-      counts: new Float64Array(length),
-      sums: new Float64Array(length),
-      mins: new Float64Array(length),
-      maxs: new Float64Array(length),
-      zeroCounts: new Float64Array(length),
-      scales: new Int32Array(length),
+      counts: new Float64Array(capacity),
+      sums: new Float64Array(capacity),
+      mins: new Float64Array(capacity),
+      maxs: new Float64Array(capacity),
+      zeroCounts: new Float64Array(capacity),
+      scales: new Int32Array(capacity),
     };
-    for (let i = 0; i < length; i++) this.#copy(rows === undefined ? i : rows[i]!, i, columns);
-    if (!this.#options.recordSum) columns.sums.fill(Number.NaN);
-    return exponentialHistogramColumns({
-      ...points,
-      ...columns,
-      positive: this.#positive.collect(length, rows),
-      negative: this.#negative.collect(length, rows),
-    });
+    const positive = this.#positive.copier(rows);
+    const negative = this.#negative.copier(rows);
+    let length = 0;
+    return {
+      copy: (some) => {
+        for (let i = 0; i < some.length; i++) {
+          const row = some[i]!;
+          this.#copy(row, length++, columns);
+          positive.copy(row);
+          negative.copy(row);
+        }
+      },
+      finish: (points) =>
+        exponentialHistogramColumns({
+          ...points,
+          counts: columns.counts.subarray(0, length),
+          sums: columns.sums.subarray(0, length),
+          mins: columns.mins.subarray(0, length),
+          maxs: columns.maxs.subarray(0, length),
+          zeroCounts: columns.zeroCounts.subarray(0, length),
+          scales: columns.scales.subarray(0, length),
+          positive: positive.finish(),
+          negative: negative.finish(),
+        }),
+    };
   }
 
-  /** Nothing but the buckets. A function of its own; see the explicit-bucket histogram. */
+  /** All but the buckets. */
   #copy(row: number, to: number, { counts, sums, mins, maxs, zeroCounts, scales }: Columns): void {
     const data = this.#data;
     const start = row * STRIDE;
@@ -141,7 +158,7 @@ export class ExponentialHistogramAggregator implements Aggregator {
     const isKnown = count > 0 && this.#options.recordMinMax;
     counts[to] = count;
     zeroCounts[to] = data[start + ZEROS]!;
-    sums[to] = data[start + SUM]!;
+    sums[to] = this.#options.recordSum ? data[start + SUM]! : Number.NaN;
     mins[to] = isKnown ? data[start + MIN]! : Number.NaN;
     maxs[to] = isKnown ? data[start + MAX]! : Number.NaN;
     scales[to] = this.#scales[row]!;

@@ -1,6 +1,6 @@
 // Last value: the most recent measurement (OTel metrics SDK, "Last Value Aggregation").
-import { gaugeColumns, type PointColumns } from '../../data/metric-batch.ts';
-import { type Aggregator, copyColumn, ONE_EXEMPLAR, resized } from './aggregator.ts';
+import { gaugeColumns } from '../../data/metric-batch.ts';
+import { type Aggregator, numberCopier, ONE_EXEMPLAR, type PointCopier, resized } from './aggregator.ts';
 
 export class LastValueAggregator implements Aggregator {
   readonly sampling = ONE_EXEMPLAR;
@@ -22,7 +22,7 @@ export class LastValueAggregator implements Aggregator {
     this.#values[row] = value;
   }
 
-  collect(points: PointColumns, rows: Uint32Array | undefined) {
-    return gaugeColumns({ ...points, values: copyColumn(this.#values, points.length, rows) });
+  copier(rows: Uint32Array): PointCopier {
+    return numberCopier(rows, (row) => this.#values[row]!, gaugeColumns);
   }
 }

@@ -1,8 +1,8 @@
 // Sum of an observable counter: callbacks report absolute values, so a delta is the difference to the previous
 // collection (OTel metrics API, "Asynchronous Counter"). A value that fell means that its source was restarted:
 // then the value itself is the delta.
-import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
-import { type Aggregator, copyColumn, ONE_EXEMPLAR, resized } from './aggregator.ts';
+import { sumColumns } from '../../data/metric-batch.ts';
+import { type Aggregator, numberCopier, ONE_EXEMPLAR, type PointCopier, resized } from './aggregator.ts';
 
 export class ObservedSumAggregator implements Aggregator {
   readonly sampling = ONE_EXEMPLAR;
@@ -47,19 +47,20 @@ export class ObservedSumAggregator implements Aggregator {
     if (this.#isDelta && (!this.#isMonotonic || value >= previous)) this.#previous[row]! += previous;
   }
 
-  collect(points: PointColumns, rows: Uint32Array | undefined) {
-    const values = copyColumn(this.#values, points.length, rows);
-    if (this.#isDelta) {
-      for (let i = 0; i < values.length; i++) {
-        const row = rows === undefined ? i : rows[i]!;
-        const value = values[i]!;
-        const previous = this.#previous[row]!;
-        this.#previous[row] = value;
-        // Sums of finite values may be infinite, and the difference of two such is no number.
-        if (value === previous) values[i] = 0;
-        else if (!this.#isMonotonic || value >= previous) values[i] = value - previous;
-      }
-    }
-    return sumColumns({ ...points, values }, this.#isMonotonic);
+  copier(rows: Uint32Array): PointCopier {
+    return numberCopier(
+      rows,
+      (row) => (this.#isDelta ? this.#takeDifference(row) : this.#values[row]!),
+      (columns) => sumColumns(columns, this.#isMonotonic),
+    );
+  }
+
+  #takeDifference(row: number): number {
+    const value = this.#values[row]!;
+    const previous = this.#previous[row]!;
+    this.#previous[row] = value;
+    // Sums of finite values may be infinite, and the difference of two such is no number.
+    if (value === previous) return 0;
+    return !this.#isMonotonic || value >= previous ? value - previous : value;
   }
 }

@@ -1,6 +1,6 @@
 // Sum: the arithmetic sum of the measurements (OTel metrics SDK, "Sum Aggregation").
-import { type PointColumns, sumColumns } from '../../data/metric-batch.ts';
-import { type Aggregator, copyColumn, ONE_EXEMPLAR, resized } from './aggregator.ts';
+import { sumColumns } from '../../data/metric-batch.ts';
+import { type Aggregator, numberCopier, ONE_EXEMPLAR, type PointCopier, resized } from './aggregator.ts';
 
 export class SumAggregator implements Aggregator {
   readonly sampling = ONE_EXEMPLAR;
@@ -28,7 +28,11 @@ export class SumAggregator implements Aggregator {
     this.values[row]! += value;
   }
 
-  collect(points: PointColumns, rows: Uint32Array | undefined) {
-    return sumColumns({ ...points, values: copyColumn(this.values, points.length, rows) }, this.#isMonotonic);
+  copier(rows: Uint32Array): PointCopier {
+    return numberCopier(
+      rows,
+      (row) => this.values[row]!,
+      (columns) => sumColumns(columns, this.#isMonotonic),
+    );
   }
 }

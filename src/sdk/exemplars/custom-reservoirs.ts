@@ -2,13 +2,13 @@
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../../data/attribute-set.ts';
 import { report } from '../../data/diagnostics.ts';
-import { type ExemplarColumns, toExemplarColumns } from '../../data/exemplar-columns.ts';
+import { toExemplarColumns } from '../../data/exemplar-columns.ts';
 import { fromHrTime, toHrTime } from '../../data/hr-time.ts';
 import type { Exemplar } from '../../data/metric-data.ts';
 import { canonicalAttributes } from '../attribute-value.ts';
 import { now } from '../clock.ts';
 import type { ExemplarReservoir } from './exemplar-reservoir.ts';
-import type { ExemplarStore } from './exemplar-store.ts';
+import type { ExemplarCopier, ExemplarStore } from './exemplar-store.ts';
 
 export class CustomReservoirs implements ExemplarStore {
   readonly #create: () => ExemplarReservoir;
@@ -32,20 +32,25 @@ export class CustomReservoirs implements ExemplarStore {
     }
   }
 
-  collect(sets: readonly AttributeSet[], rows: Uint32Array | undefined): ExemplarColumns | undefined {
-    return toExemplarColumns(
-      Array.from({ length: rows?.length ?? sets.length }, (_, i) => {
-        const row = rows === undefined ? i : rows[i]!;
-        try {
-          const exemplars = this.#reservoirs[row]?.collect(sets[row]!.attributes).map(checked);
-          if (!this.#keeps) return exemplars;
-          if (exemplars !== undefined && exemplars.length > 0) this.#kept[row] = exemplars;
-          return this.#kept[row];
-        } catch (error) {
-          return failed(error);
-        }
-      }),
-    );
+  copier(): ExemplarCopier {
+    const byPoint: (Exemplar[] | undefined)[] = [];
+    return {
+      copy: (rows, sets) => {
+        for (const row of rows) byPoint.push(this.#collect(row, sets[row]!));
+      },
+      finish: () => toExemplarColumns(byPoint),
+    };
+  }
+
+  #collect(row: number, { attributes }: AttributeSet): Exemplar[] | undefined {
+    try {
+      const exemplars = this.#reservoirs[row]?.collect(attributes).map(checked);
+      if (!this.#keeps) return exemplars;
+      if (exemplars !== undefined && exemplars.length > 0) this.#kept[row] = exemplars;
+      return this.#kept[row];
+    } catch (error) {
+      return failed(error);
+    }
   }
 
   clear(row: number): void {

@@ -3,12 +3,12 @@
 import { type Attributes, type Context, isSpanContextValid } from '@opentelemetry/api';
 import type { AttributeSet } from '../../data/attribute-set.ts';
 import { report } from '../../data/diagnostics.ts';
-import { type ExemplarColumns, NO_FILTERED_ATTRIBUTES } from '../../data/exemplar-columns.ts';
-import { resized, resizedInts } from '../aggregation/aggregator.ts';
+import { NO_FILTERED_ATTRIBUTES } from '../../data/exemplar-columns.ts';
+import { resized, resizedInts, resizedTimes } from '../aggregation/aggregator.ts';
 import { attributeValue } from '../attribute-value.ts';
 import { now, steadyTime, toWallTimes } from '../clock.ts';
 import { spanOf } from './exemplar-filter.ts';
-import type { ExemplarStore } from './exemplar-store.ts';
+import type { ExemplarCopier, ExemplarStore } from './exemplar-store.ts';
 
 /** How a reservoir chooses: of each bucket it keeps a uniform sample. */
 export interface Sampling {
@@ -16,6 +16,14 @@ export interface Sampling {
   readonly size: number;
   /** For "AlignedHistogramBucketExemplarReservoir"; without it all are of one bucket: "SimpleFixedSizeExemplarReservoir". */
   readonly bucketOf?: (value: number) => number;
+}
+
+interface Columns {
+  values: Float64Array;
+  times: BigUint64Array;
+  readonly filteredAttributes: Attributes[];
+  readonly traceIds: (string | undefined)[];
+  readonly spanIds: (string | undefined)[];
 }
 
 const NONE = -1;
@@ -35,12 +43,13 @@ export class SampledExemplars implements ExemplarStore {
   #seen = new Float64Array(0);
   #values = new Float64Array(0);
   #times = new BigUint64Array(0);
-  #filteredAttributes: Attributes[] = [];
+  readonly #filteredAttributes: Attributes[] = [];
   // The ids alone: a context would keep alive all that a request has put into it.
-  #traceIds: (string | undefined)[] = [];
-  #spanIds: (string | undefined)[] = [];
+  readonly #traceIds: (string | undefined)[] = [];
+  readonly #spanIds: (string | undefined)[] = [];
 
-  /** How many places for exemplars have been used, and the first of those that are free again. */
+  /** How many exemplars there are, how many places for them have been used, and the first of those that are free again. */
+  #held = 0;
   #used = 0;
   #free = NONE;
   /** How often the exemplars of a row have been given up or to another row. */
@@ -102,22 +111,58 @@ export class SampledExemplars implements ExemplarStore {
     }
   }
 
-  collect(sets: readonly AttributeSet[], rows: Uint32Array | undefined): ExemplarColumns | undefined {
-    if (this.#used === 0) return undefined;
-    const length = rows?.length ?? sets.length;
-    const starts = new Uint32Array(length + 1);
-    const order = new Int32Array(this.#used);
-    let count = 0;
-    for (let i = 0; i < length; i++) {
-      const row = rows === undefined ? i : rows[i]!;
-      let at = row < this.#heads.length ? this.#heads[row]! : NONE;
-      for (; at !== NONE; at = this.#next[at]!) order[count++] = at;
-      starts[i + 1] = count;
+  copier(capacity: number): ExemplarCopier | undefined {
+    if (this.#held === 0) return undefined;
+    const starts = new Uint32Array(capacity + 1);
+    const columns: Columns = {
+      values: new Float64Array(this.#held),
+      times: new BigUint64Array(this.#held),
+      filteredAttributes: [],
+      traceIds: [],
+      spanIds: [],
+    };
+    let points = 0;
+    return {
+      copy: (rows) => {
+        for (let i = 0; i < rows.length; i++) {
+          this.#copy(rows[i]!, columns);
+          starts[++points] = columns.traceIds.length;
+        }
+      },
+      finish: () => {
+        const length = columns.traceIds.length;
+        if (length === 0) return undefined;
+        const times = columns.times.subarray(0, length);
+        toWallTimes(times);
+        return {
+          ...columns,
+          starts: starts.subarray(0, points + 1),
+          values: columns.values.subarray(0, length),
+          times,
+        };
+      },
+    };
+  }
+
+  /** Begins the next window of the row. */
+  #copy(row: number, columns: Columns): void {
+    if (row >= this.#heads.length) return;
+    for (let at = this.#heads[row]!; at !== NONE; at = this.#next[at]!) {
+      const to = columns.traceIds.length;
+      // More may have been kept while other rows were being copied.
+      if (to === columns.values.length) {
+        const more = 2 * to;
+        columns.values = resized(columns.values, more);
+        columns.times = resizedTimes(columns.times, more);
+      }
+      columns.values[to] = this.#values[at]!;
+      columns.times[to] = this.#times[at]!;
+      columns.filteredAttributes.push(this.#filteredAttributes[at]!);
+      columns.traceIds.push(this.#traceIds[at]);
+      columns.spanIds.push(this.#spanIds[at]);
+      this.#seen[at] = 0;
     }
-    const columns = count === 0 ? undefined : this.#copy(starts, order.subarray(0, count));
-    if (this.#keeps) this.#seen.fill(0, 0, this.#used);
-    else this.#startAnew();
-    return columns;
+    if (!this.#keeps) this.clear(row);
   }
 
   clear(row: number): void {
@@ -127,8 +172,13 @@ export class SampledExemplars implements ExemplarStore {
     this.#heads[row] = NONE;
     while (at !== NONE) {
       const next = this.#next[at]!;
+      // What a request gave must not stay in memory until the place is taken again.
+      this.#filteredAttributes[at] = NO_FILTERED_ATTRIBUTES;
+      this.#traceIds[at] = undefined;
+      this.#spanIds[at] = undefined;
       this.#next[at] = this.#free;
       this.#free = at;
+      this.#held--;
       at = next;
     }
   }
@@ -137,34 +187,6 @@ export class SampledExemplars implements ExemplarStore {
     if (from >= this.#heads.length) return;
     this.#heads[to] = this.#heads[from]!;
     this.#heads[from] = NONE;
-  }
-
-  #copy(starts: Uint32Array, order: Int32Array): ExemplarColumns {
-    const { length } = order;
-    const values = new Float64Array(length);
-    const times = new BigUint64Array(length);
-    const filteredAttributes = new Array<Attributes>(length);
-    const traceIds = new Array<string | undefined>(length);
-    const spanIds = new Array<string | undefined>(length);
-    for (let i = 0; i < length; i++) {
-      const at = order[i]!;
-      values[i] = this.#values[at]!;
-      times[i] = this.#times[at]!;
-      filteredAttributes[i] = this.#filteredAttributes[at]!;
-      traceIds[i] = this.#traceIds[at];
-      spanIds[i] = this.#spanIds[at];
-    }
-    toWallTimes(times);
-    return { starts, values, times, filteredAttributes, traceIds, spanIds };
-  }
-
-  #startAnew(): void {
-    this.#heads.fill(NONE);
-    this.#filteredAttributes = [];
-    this.#traceIds = [];
-    this.#spanIds = [];
-    this.#used = 0;
-    this.#free = NONE;
   }
 
   /** A place for one more exemplar of a row, after the given one, or as its first. */
@@ -176,6 +198,7 @@ export class SampledExemplars implements ExemplarStore {
       if (at === this.#next.length) this.#grow();
       this.#used++;
     }
+    this.#held++;
     this.#buckets[at] = bucket;
     this.#seen[at] = 1;
     if (before === NONE) {
@@ -194,9 +217,7 @@ export class SampledExemplars implements ExemplarStore {
     this.#buckets = resizedInts(this.#buckets, capacity);
     this.#seen = resized(this.#seen, capacity);
     this.#values = resized(this.#values, capacity);
-    const times = new BigUint64Array(capacity);
-    times.set(this.#times);
-    this.#times = times;
+    this.#times = resizedTimes(this.#times, capacity);
   }
 
   #growRows(rows: number): void {
