@@ -33,7 +33,10 @@ export {
   type MetricDescriptor,
   type ResourceMetrics,
   type ScopeMetrics,
+  SUMMARY,
   type SumMetricData,
+  type Summary,
+  type SummaryMetricData,
 } from './data/metric-data.ts';
 export type {
   CollectionResult,

@@ -1,4 +1,4 @@
-import { ValueType } from '@opentelemetry/api';
+import { type Attributes, ValueType } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { pointsOf } from '../../test/support/collected.ts';
@@ -9,13 +9,16 @@ import type { ViewOptions } from '../sdk/view.ts';
 import { AggregationType } from './aggregation-option.ts';
 import { AttributeSet } from './attribute-set.ts';
 import { exemplarsOf, toExemplarColumns } from './exemplar-columns.ts';
+import { mergeColumns } from './merge-columns.ts';
 import { mergeDeltas } from './merge-deltas.ts';
 import {
   exponentialHistogramColumns,
   gaugeColumns,
   histogramColumns,
   MetricBatch,
+  type MetricColumns,
   sumColumns,
+  summaryColumns,
 } from './metric-batch.ts';
 import { AggregationTemporality, type ExponentialHistogram, type Histogram } from './metric-data.ts';
 import { resourceFromAttributes } from './resource.ts';
@@ -131,6 +134,35 @@ describe('mergeDeltas', () => {
     const older = await collect();
     meter.createCounter('c').add(1);
     expect(pointsByName(mergeDeltas(older, await collect())).c).toEqual(await pointsOf(reader));
+  });
+
+  test('summaries are cumulative, whatever they say: the later one counts, and those that are gone are gone', () => {
+    const at = (attributes: Attributes[], counts: number[], quantiles = [0.5]) =>
+      summaryColumns({
+        descriptor: { name: 's', unit: '', description: '', valueType: ValueType.DOUBLE },
+        aggregationTemporality: AggregationTemporality.DELTA,
+        length: attributes.length,
+        attributes: attributes.map((own) => AttributeSet.from(own)),
+        startTimes: new BigUint64Array(attributes.length),
+        endTimes: new BigUint64Array(attributes.length),
+        counts: Float64Array.from(counts),
+        sums: Float64Array.from(counts, (count) => 10 * count),
+        quantiles,
+        quantileValues: Float64Array.from(counts.flatMap((count) => quantiles.map(() => -count))),
+      });
+    const batch = (...metrics: MetricColumns[]) =>
+      new MetricBatch(resourceFromAttributes({}), [{ scope: { name: 'm' }, metrics }]);
+    const [older, newer] = [at([{ a: 1 }, { a: 2 }], [1, 2]), at([{ a: 2 }], [3])];
+    const { metrics } = mergeDeltas(batch(older), batch(newer, at([], [], [0.9]))).scopeMetrics[0]!;
+    expect(metrics[0]).toBe(newer);
+    expect(metrics).toHaveLength(2);
+    // Who merges them all the same loses none.
+    expect(mergeColumns(older, newer).dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual(
+      [
+        [{ a: 2 }, { count: 3, sum: 30, quantileValues: [{ quantile: 0.5, value: -3 }] }],
+        [{ a: 1 }, { count: 1, sum: 10, quantileValues: [{ quantile: 0.5, value: -1 }] }],
+      ],
+    );
   });
 
   test('whatever is split over windows adds up to what one window would have, for every kind', async () => {

@@ -9,8 +9,9 @@ import {
   type MetricColumns,
   type ScopeColumns,
   type SumColumns,
+  type SummaryColumns,
 } from './metric-batch.ts';
-import { AggregationTemporality, DataPointType, type InstrumentationScope } from './metric-data.ts';
+import { AggregationTemporality, DataPointType, type InstrumentationScope, SUMMARY } from './metric-data.ts';
 
 /**
  * The newer batch with the delta points of the older one merged in: sums and histograms add up over the joined window,
@@ -79,6 +80,8 @@ function haveOneIdentity(a: MetricColumns, b: MetricColumns): boolean {
       return a.isMonotonic === (b as SumColumns).isMonotonic;
     case DataPointType.HISTOGRAM:
       return a.boundaries.join() === (b as HistogramColumns).boundaries.join();
+    case SUMMARY:
+      return a.quantiles.join() === (b as SummaryColumns).quantiles.join();
     case DataPointType.GAUGE:
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return true;

@@ -5,7 +5,7 @@ import type { AttributeSet } from './attribute-set.ts';
 import { type ExemplarColumns, exemplarsOf } from './exemplar-columns.ts';
 import { toHrTime } from './hr-time.ts';
 import {
-  type AggregationTemporality,
+  AggregationTemporality,
   type DataPoint,
   DataPointType,
   type ExponentialHistogram,
@@ -16,7 +16,10 @@ import {
   type InstrumentationScope,
   type MetricDescriptor,
   type ResourceMetrics,
+  SUMMARY,
   type SumMetricData,
+  type Summary,
+  type SummaryMetricData,
 } from './metric-data.ts';
 import type { Resource } from './resource.ts';
 
@@ -70,31 +73,51 @@ export interface ExponentialColumns extends DistributionColumns {
   readonly negative: ExponentialBuckets;
 }
 
+/** NaN stands for what is not known, in all of them. */
+export interface QuantileColumns extends PointColumns {
+  readonly counts: Float64Array;
+  readonly sums: Float64Array;
+  /** Strictly increasing, from 0 to 1; those of all points. */
+  readonly quantiles: readonly number[];
+  /** Row-major: point `i` owns `quantiles.length` elements from `i * quantiles.length`. */
+  readonly quantileValues: Float64Array;
+}
+
 export interface SumColumns extends NumberColumns, SumMetricData {}
 export interface GaugeColumns extends NumberColumns, GaugeMetricData {}
 export interface HistogramColumns extends ExplicitBucketColumns, HistogramMetricData {}
 export interface ExponentialHistogramColumns extends ExponentialColumns, ExponentialHistogramMetricData {}
+export interface SummaryColumns extends QuantileColumns, SummaryMetricData {}
 
 /** One metric of a batch; tell the kinds apart by `dataPointType`. */
-export type MetricColumns = SumColumns | GaugeColumns | HistogramColumns | ExponentialHistogramColumns;
+export type MetricColumns =
+  | SumColumns
+  | GaugeColumns
+  | HistogramColumns
+  | ExponentialHistogramColumns
+  | SummaryColumns;
 
-export interface ScopeColumns {
+export interface ScopeColumns<M extends MetricColumns = MetricColumns> {
   scope: InstrumentationScope;
-  metrics: MetricColumns[];
+  metrics: M[];
 }
 
 const BRAND = Symbol.for('meterline.MetricBatch');
 
 export class MetricBatch implements ResourceMetrics {
   readonly resource: Resource;
-  readonly scopeMetrics: ScopeColumns[];
+  /**
+   * Typed as the kinds of OpenTelemetry JS, so that a batch goes wherever a `ResourceMetrics` does. Where a producer gave
+   * summaries they are here too: take a metric as {@link MetricColumns} to tell them.
+   */
+  readonly scopeMetrics: ScopeColumns<Exclude<MetricColumns, SummaryColumns>>[];
   /** How many points the batch holds, over all metrics. */
   readonly pointCount: number;
   readonly [BRAND] = true;
 
   constructor(resource: Resource, scopeMetrics: ScopeColumns[]) {
     this.resource = resource;
-    this.scopeMetrics = scopeMetrics;
+    this.scopeMetrics = scopeMetrics as typeof this.scopeMetrics;
     let count = 0;
     for (const { metrics } of scopeMetrics) for (const metric of metrics) count += metric.length;
     this.pointCount = count;
@@ -143,6 +166,26 @@ export function exponentialHistogramColumns(columns: ExponentialColumns): Expone
   );
 }
 
+/** Cumulative, whatever the columns say: there are no others. */
+export function summaryColumns(columns: QuantileColumns): SummaryColumns {
+  const { counts, sums, quantiles, quantileValues } = columns;
+  return withDataPoints(
+    {
+      ...columns,
+      aggregationTemporality: AggregationTemporality.CUMULATIVE,
+      dataPointType: SUMMARY,
+    },
+    (i): Summary => ({
+      count: counts[i]!,
+      sum: sums[i]!,
+      quantileValues: quantiles.map((quantile, q) => ({
+        quantile,
+        value: quantileValues[i * quantiles.length + q]!,
+      })),
+    }),
+  );
+}
+
 const numberAt = (columns: NumberColumns) => (i: number) => columns.values[i]!;
 
 function distributionAt({ counts, sums, mins, maxs }: DistributionColumns, i: number) {
@@ -163,7 +206,7 @@ function bucketsAt({ offsets, starts, counts }: ExponentialBuckets, i: number) {
  * Adds `dataPoints` as an own, enumerable getter: `{ ...metric }` in a foreign exporter must keep it. In JSON a metric is
  * what it is in OpenTelemetry's objects; columns have numbers that JSON has not.
  */
-function withDataPoints<C extends PointColumns & { dataPointType: DataPointType }, T>(
+function withDataPoints<C extends PointColumns & { dataPointType: MetricColumns['dataPointType'] }, T>(
   columns: C,
   valueAt: (i: number) => T,
 ): C & { readonly dataPoints: DataPoint<T>[] } {

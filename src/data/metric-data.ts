@@ -28,6 +28,12 @@ export enum DataPointType {
   SUM = 3,
 }
 
+/**
+ * The kind of points that hold quantiles. OpenTelemetry's data model has it, its JavaScript SDK has not: so it is no member of
+ * {@link DataPointType}, and no instrument makes any. Producers may, out of metrics that others have recorded.
+ */
+export const SUMMARY = 4 as const;
+
 /** What identifies the code that recorded: a Meter's name, version, schema URL and attributes. */
 export interface InstrumentationScope {
   readonly name: string;
@@ -42,6 +48,11 @@ export interface MetricDescriptor {
   /** UCUM unit, `''` when the instrument has none. */
   readonly unit: string;
   readonly valueType: ValueType;
+  /**
+   * What else is known of the metric, for those who translate it back (OTLP, `Metric.metadata`). Instruments have none;
+   * producers may give it. No part of what identifies the metric.
+   */
+  readonly metadata?: Attributes;
 }
 
 /** A single recorded measurement kept as an example, with the trace it was made in. */
@@ -75,6 +86,17 @@ export interface ExponentialHistogram {
   readonly max?: number;
 }
 
+/**
+ * Quantiles that the client itself worked out, over a time that it knows alone (OTel data model, "Summary"). What is not known
+ * is NaN.
+ */
+export interface Summary {
+  readonly count: number;
+  readonly sum: number;
+  /** In ascending order of the quantiles, which are from 0 to 1. */
+  readonly quantileValues: readonly { readonly quantile: number; readonly value: number }[];
+}
+
 export interface DataPoint<T> {
   readonly startTime: HrTime;
   readonly endTime: HrTime;
@@ -86,7 +108,6 @@ export interface DataPoint<T> {
 interface BaseMetricData {
   readonly descriptor: MetricDescriptor;
   readonly aggregationTemporality: AggregationTemporality;
-  readonly dataPointType: DataPointType;
 }
 
 export interface SumMetricData extends BaseMetricData {
@@ -108,6 +129,12 @@ export interface HistogramMetricData extends BaseMetricData {
 export interface ExponentialHistogramMetricData extends BaseMetricData {
   readonly dataPointType: DataPointType.EXPONENTIAL_HISTOGRAM;
   readonly dataPoints: DataPoint<ExponentialHistogram>[];
+}
+
+/** Beside OpenTelemetry JS's kinds; always cumulative. */
+export interface SummaryMetricData extends BaseMetricData {
+  readonly dataPointType: typeof SUMMARY;
+  readonly dataPoints: DataPoint<Summary>[];
 }
 
 export type MetricData =

@@ -9,8 +9,9 @@ import {
   type MetricColumns,
   type PointColumns,
   sumColumns,
+  summaryColumns,
 } from './metric-batch.ts';
-import { DataPointType } from './metric-data.ts';
+import { DataPointType, SUMMARY } from './metric-data.ts';
 
 /** @param rows in ascending order */
 export function selectPoints(metric: MetricColumns, rows: Uint32Array): MetricColumns {
@@ -21,19 +22,13 @@ export function selectPoints(metric: MetricColumns, rows: Uint32Array): MetricCo
       return sumColumns({ ...points, values: numbers(metric.values, rows) }, metric.isMonotonic);
     case DataPointType.GAUGE:
       return gaugeColumns({ ...points, values: numbers(metric.values, rows) });
-    case DataPointType.HISTOGRAM: {
-      const width = metric.boundaries.length + 1;
-      const bucketCounts = new Float64Array(rows.length * width);
-      rows.forEach((row, i) => {
-        bucketCounts.set(metric.bucketCounts.subarray(row * width, (row + 1) * width), i * width);
-      });
+    case DataPointType.HISTOGRAM:
       return histogramColumns({
         ...points,
         ...selectDistribution(metric, rows),
         boundaries: metric.boundaries,
-        bucketCounts,
+        bucketCounts: rowsOf(metric.bucketCounts, metric.boundaries.length + 1, rows),
       });
-    }
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return exponentialHistogramColumns({
         ...points,
@@ -43,10 +38,27 @@ export function selectPoints(metric: MetricColumns, rows: Uint32Array): MetricCo
         positive: selectBuckets(metric.positive, rows),
         negative: selectBuckets(metric.negative, rows),
       });
+    case SUMMARY:
+      return summaryColumns({
+        ...points,
+        counts: numbers(metric.counts, rows),
+        sums: numbers(metric.sums, rows),
+        quantiles: metric.quantiles,
+        quantileValues: rowsOf(metric.quantileValues, metric.quantiles.length, rows),
+      });
   }
 }
 
 const numbers = (column: Float64Array, rows: Uint32Array) => Float64Array.from(rows, (row) => column[row]!);
+
+/** Of a row-major column. */
+function rowsOf(column: Float64Array, width: number, rows: Uint32Array): Float64Array {
+  const selected = new Float64Array(rows.length * width);
+  rows.forEach((row, i) => {
+    selected.set(column.subarray(row * width, (row + 1) * width), i * width);
+  });
+  return selected;
+}
 
 const times = (column: BigUint64Array, rows: Uint32Array) => {
   const selected = new BigUint64Array(rows.length);

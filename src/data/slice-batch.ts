@@ -11,8 +11,9 @@ import {
   type PointColumns,
   type ScopeColumns,
   sumColumns,
+  summaryColumns,
 } from './metric-batch.ts';
-import { DataPointType } from './metric-data.ts';
+import { DataPointType, SUMMARY } from './metric-data.ts';
 
 /**
  * The points `from` to `to - 1` of a batch, counted over all its metrics in order. A metric that lies across a border is cut.
@@ -61,6 +62,16 @@ function sliceMetric(metric: MetricColumns, from: number, to: number): MetricCol
         positive: sliceBuckets(metric.positive, from, to),
         negative: sliceBuckets(metric.negative, from, to),
       });
+    case SUMMARY: {
+      const width = metric.quantiles.length;
+      return summaryColumns({
+        ...points,
+        counts: metric.counts.subarray(from, to),
+        sums: metric.sums.subarray(from, to),
+        quantiles: metric.quantiles,
+        quantileValues: metric.quantileValues.subarray(from * width, to * width),
+      });
+    }
   }
 }
 

@@ -1,10 +1,11 @@
-import { ValueType } from '@opentelemetry/api';
+import { type Attributes, type HrTime, ValueType } from '@opentelemetry/api';
 import * as sdk from '@opentelemetry/sdk-metrics';
 import { describe, expect, test } from 'vitest';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
 import { AggregationType } from './aggregation-option.ts';
-import { MetricBatch } from './metric-batch.ts';
+import { MetricBatch, type MetricColumns } from './metric-batch.ts';
+import { AggregationTemporality, SUMMARY } from './metric-data.ts';
 import { toBatch } from './to-batch.ts';
 
 class OfficialReader extends sdk.MetricReader {
@@ -77,6 +78,58 @@ describe('toBatch', () => {
     expect(
       batch.scopeMetrics[0]!.metrics.map((metric) => metric.dataPoints.map(({ value }) => value)),
     ).toEqual([[point!.value], [other.value]]);
+  });
+});
+
+describe('summaries of other makers', () => {
+  const point = (attributes: Attributes, ...quantileValues: [quantile: number, value: number][]) => ({
+    attributes,
+    startTime: [1, 0] as HrTime,
+    endTime: [2, 0] as HrTime,
+    value: {
+      count: 3,
+      sum: 7,
+      quantileValues: quantileValues.map(([quantile, value]) => ({ quantile, value })),
+    },
+  });
+
+  async function metricsOf(dataPoints: unknown[]): Promise<MetricColumns[]> {
+    const given = await officialMetrics();
+    const descriptor = { name: 's', unit: '', description: '', valueType: ValueType.DOUBLE };
+    const metric = { descriptor, aggregationTemporality: 0, dataPointType: SUMMARY, dataPoints };
+    const scopeMetrics = [{ ...given.scopeMetrics[0]!, metrics: [metric as never] }];
+    return toBatch({ ...given, scopeMetrics }).scopeMetrics[0]!.metrics;
+  }
+
+  test('survive the way into columns and back, and are cumulative', async () => {
+    const dataPoints = [point({ a: 1 }, [0, 1], [0.5, 2]), point({ a: 2 }, [0, 3], [0.5, Number.NaN])];
+    const [metric, ...others] = await metricsOf(dataPoints);
+    expect(others).toEqual([]);
+    expect(metric!.dataPoints).toEqual(dataPoints);
+    expect(metric!.aggregationTemporality).toBe(AggregationTemporality.CUMULATIVE);
+  });
+
+  test('with other quantiles than their siblings become a metric of their own', async () => {
+    const metrics = await metricsOf([point({}, [0.5, 2]), point({ a: 1 }), point({ a: 2 }, [0.5, 4])]);
+    expect(metrics).toMatchObject([
+      { quantiles: [0.5], quantileValues: Float64Array.of(2, 4), length: 2 },
+      { quantiles: [], quantileValues: new Float64Array(0), length: 1 },
+    ]);
+  });
+
+  test('come in the order of the quantiles, each once, without what is none', async () => {
+    const given = point({}, [1, 5], [0.5, 2], [Number.NaN, 9], [1.1, 9], [0.5, 9], [-1, 9], [0, 1]);
+    const [metric] = await metricsOf([given]);
+    expect(metric).toMatchObject({ quantiles: [0, 0.5, 1], quantileValues: Float64Array.of(1, 2, 5) });
+  });
+
+  test('are not known where they do not say it', async () => {
+    const [metric] = await metricsOf([{ ...point({}), value: {} }]);
+    expect(metric).toMatchObject({
+      counts: Float64Array.of(Number.NaN),
+      sums: Float64Array.of(Number.NaN),
+      quantiles: [],
+    });
   });
 });
 

@@ -10,6 +10,7 @@ import {
   MetricBatch,
   type MetricColumns,
   sumColumns,
+  summaryColumns,
 } from './metric-batch.ts';
 import {
   type DataPoint,
@@ -19,7 +20,11 @@ import {
   type HistogramMetricData,
   type MetricData,
   type ResourceMetrics,
+  SUMMARY,
+  type Summary,
+  type SummaryMetricData,
 } from './metric-data.ts';
+import { QuantileGroups } from './quantile-groups.ts';
 
 /** Returns a {@link MetricBatch} as it is and turns any other `ResourceMetrics` into one. */
 export function toBatch(metrics: ResourceMetrics): MetricBatch {
@@ -30,7 +35,7 @@ export function toBatch(metrics: ResourceMetrics): MetricBatch {
   );
 }
 
-function toColumns(metric: MetricData): MetricColumns[] {
+function toColumns(metric: MetricData | SummaryMetricData): MetricColumns[] {
   switch (metric.dataPointType) {
     case DataPointType.SUM:
       return [sumColumns(numbers(metric, metric.dataPoints), metric.isMonotonic)];
@@ -40,10 +45,14 @@ function toColumns(metric: MetricData): MetricColumns[] {
       return groupByBoundaries(metric).map((points) => explicit(metric, points));
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return [exponential(metric, metric.dataPoints)];
+    case SUMMARY:
+      return summaries(metric);
   }
 }
 
-function common<T>({ descriptor, aggregationTemporality }: MetricData, points: DataPoint<T>[]) {
+type Described = Pick<MetricData, 'descriptor' | 'aggregationTemporality'>;
+
+function common<T>({ descriptor, aggregationTemporality }: Described, points: DataPoint<T>[]) {
   const exemplars = toExemplarColumns(points.map((point) => point.exemplars));
   return {
     descriptor,
@@ -115,4 +124,20 @@ function exponentialBuckets(
     starts,
     counts: Float64Array.from(points.flatMap((point) => point.value[sign].bucketCounts)),
   };
+}
+
+function summaries(metric: SummaryMetricData): MetricColumns[] {
+  const groups = new QuantileGroups<DataPoint<Summary>>();
+  for (const point of metric.dataPoints) groups.add(point, point.value.quantileValues ?? []);
+  return [...groups.all()].map(({ quantiles, members, values }) => {
+    // A summary has none.
+    const { exemplars: _, ...columns } = common(metric, members);
+    return summaryColumns({
+      ...columns,
+      counts: Float64Array.from(members, ({ value }) => value.count ?? Number.NaN),
+      sums: Float64Array.from(members, ({ value }) => value.sum ?? Number.NaN),
+      quantiles,
+      quantileValues: Float64Array.from(values),
+    });
+  });
 }

@@ -34,8 +34,8 @@ describe('logging', () => {
       outcome: 'success',
       durationMillis: 25,
       scopes: 2,
-      metrics: 5,
-      points: 10,
+      metrics: 6,
+      points: 12,
     };
     expect(lines).toEqual([['info', 'export of metrics delivered', fields]]);
   });

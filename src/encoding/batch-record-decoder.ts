@@ -13,8 +13,9 @@ import {
   type PointColumns,
   type ScopeColumns,
   sumColumns,
+  summaryColumns,
 } from '../data/metric-batch.ts';
-import { DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+import { DataPointType, type InstrumentationScope, SUMMARY } from '../data/metric-data.ts';
 import { resourceFromAttributes } from '../data/resource.ts';
 import { RecordError } from './batch-record-error.ts';
 import { RECORD_VERSION, SCOPE } from './batch-record-format.ts';
@@ -71,10 +72,11 @@ function readScope(input: RecordReader): InstrumentationScope {
 }
 
 function* readMetric(input: RecordReader): Generator<void, MetricColumns> {
-  const dataPointType = input.oneOf(0, 3);
+  const dataPointType = input.oneOf(0, SUMMARY);
   const aggregationTemporality = input.oneOf(0, 1);
   const valueType = input.oneOf(0, 1);
   const [name, description, unit] = [input.text(), input.text(), input.text()];
+  const metadata = input.oneOf(0, 1) === 1 && { metadata: input.attributes() };
   // Each point takes a byte at least.
   const length = input.count();
   const attributes: AttributeSet[] = [];
@@ -83,7 +85,7 @@ function* readMetric(input: RecordReader): Generator<void, MetricColumns> {
     if (i % POINTS_A_STEP === 0) yield;
   }
   const common = {
-    descriptor: { name, description, unit, valueType },
+    descriptor: { name, description, unit, valueType, ...metadata },
     aggregationTemporality,
     length,
     attributes,
@@ -111,6 +113,14 @@ function* readMetric(input: RecordReader): Generator<void, MetricColumns> {
         bucketCounts,
         ...(yield* readExemplars(input, common)),
       });
+    }
+    case SUMMARY: {
+      const counts = yield* input.column(new Float64Array(length));
+      const sums = yield* input.column(new Float64Array(length));
+      const quantiles = [...(yield* input.elements(Float64Array, input.count(8)))];
+      const quantileValues = yield* input.elements(Float64Array, length * quantiles.length);
+      const exemplars = yield* readExemplars(input, common);
+      return summaryColumns({ ...common, counts, sums, quantiles, quantileValues, ...exemplars });
     }
     default: {
       const distribution = yield* readDistribution(input, length);

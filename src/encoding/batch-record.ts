@@ -6,7 +6,7 @@ import type {
   MetricBatch,
   MetricColumns,
 } from '../data/metric-batch.ts';
-import { DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+import { DataPointType, type InstrumentationScope, SUMMARY } from '../data/metric-data.ts';
 import { RECORD_VERSION, SCOPE } from './batch-record-format.ts';
 import { RecordWriter } from './batch-record-writer.ts';
 
@@ -46,6 +46,8 @@ function* metricChunks(out: RecordWriter, metric: MetricColumns): Generator<Uint
   // Other makers leave them out.
   out.text(descriptor.description ?? '');
   out.text(descriptor.unit ?? '');
+  out.byte(descriptor.metadata == null ? 0 : 1);
+  if (descriptor.metadata != null) out.attributes(descriptor.metadata);
   out.count(length);
   for (const set of metric.attributes) {
     out.set(set);
@@ -73,6 +75,13 @@ function* metricChunks(out: RecordWriter, metric: MetricColumns): Generator<Uint
       yield* out.column(metric.zeroCounts);
       yield* bucketChunks(out, metric.positive);
       yield* bucketChunks(out, metric.negative);
+      break;
+    case SUMMARY:
+      yield* out.column(metric.counts);
+      yield* out.column(metric.sums);
+      out.count(metric.quantiles.length);
+      yield* out.elements(Float64Array.from(metric.quantiles));
+      yield* out.elements(metric.quantileValues);
       break;
   }
   out.byte(metric.exemplars === undefined ? 0 : 1);

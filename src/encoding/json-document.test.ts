@@ -27,7 +27,7 @@ const pointsOf = ({ metrics }: Document) =>
 describe('encodeJsonDocument', () => {
   test('has resource, metrics and points of every kind', () => {
     const { body, next } = encoded(everyKind());
-    expect(next).toBe(10);
+    expect(next).toBe(12);
     const { resource, metrics } = parsed(body);
     expect(resource).toEqual({ 'service.name': 'sre', 'service.version': 'v1.0.0', 'process.pid': 42 });
     expect(metrics.map(({ name, data_points }) => [name, data_points.length])).toEqual([
@@ -36,6 +36,7 @@ describe('encodeJsonDocument', () => {
       ['payload', 1],
       ['http_server_active_requests', 1],
       ['temperature', 4],
+      ['gc_duration_seconds', 2],
     ]);
     expect(metrics[0]).toEqual({
       name: 'http_server_requests_total',
@@ -85,6 +86,25 @@ describe('encodeJsonDocument', () => {
       data_points: [{ value: { count: 7 }, exponential_histogram: { scale: -1, positive: { offset: -2 } } }],
     });
     expect(metrics[4]!.data_points.map(({ value }) => value)).toEqual([21.5, 'NaN', '-Infinity', -0]);
+    expect(metrics[5]).toMatchObject({ type: 'summary', temporality: 'cumulative' });
+    expect(metrics[5]!.data_points.map(({ value }) => value)).toEqual([
+      {
+        quantiles: [
+          { quantile: 0, value: 0 },
+          { quantile: 0.5, value: 0.5 },
+          { quantile: 1, value: 1.25 },
+        ],
+        count: 3,
+        sum: 1.75,
+      },
+      {
+        quantiles: [
+          { quantile: 0, value: 'NaN' },
+          { quantile: 0.5, value: -0 },
+          { quantile: 1, value: 2 },
+        ],
+      },
+    ]);
   });
 
   test('documents of any size hold each point once, in order, and keep to the size', () => {
@@ -92,7 +112,7 @@ describe('encodeJsonDocument', () => {
     fc.assert(
       fc.property(fc.integer({ min: 600, max: 6_000 }), (maxBytes) => {
         const seen: unknown[] = [];
-        for (let from = 0; from < 10; ) {
+        for (let from = 0; from < 12; ) {
           const { body, next, oversizedBytes } = encoded(everyKind(), from, maxBytes);
           if (oversizedBytes !== undefined) {
             expect(oversizedBytes).toBeGreaterThan(maxBytes);

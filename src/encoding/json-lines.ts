@@ -2,7 +2,12 @@
 import { ValueType } from '@opentelemetry/api';
 import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
 import type { ExemplarColumns, MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { AggregationTemporality, DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+import {
+  AggregationTemporality,
+  DataPointType,
+  type InstrumentationScope,
+  SUMMARY,
+} from '../data/metric-data.ts';
 import { jsonAttributes, jsonMembers, jsonText, numberText, optionalText, utf8Bytes } from './json-text.ts';
 import { valueWriter } from './json-value.ts';
 import { LineBuffer } from './line-buffer.ts';
@@ -108,6 +113,8 @@ export function metricType(metric: MetricColumns): string {
     case DataPointType.HISTOGRAM:
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return 'histogram';
+    case SUMMARY:
+      return 'summary';
   }
 }
 

@@ -1,4 +1,4 @@
-// The `value` of a line, by kind of point: a number, or an object for histograms.
+// The `value` of a line, by kind of point: a number, or an object for histograms and summaries.
 import type {
   DistributionColumns,
   ExponentialBuckets,
@@ -6,8 +6,9 @@ import type {
   HistogramColumns,
   MetricColumns,
   NumberColumns,
+  SummaryColumns,
 } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { numberText } from './json-text.ts';
 import { type LineBuffer, MAX_NUMBER_BYTES } from './line-buffer.ts';
 
@@ -28,6 +29,8 @@ export function valueWriter(metric: MetricColumns): ValueWriter {
       return explicitWriter(metric);
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return exponentialWriter(metric);
+    case SUMMARY:
+      return summaryWriter(metric);
   }
 }
 
@@ -49,9 +52,9 @@ function explicitWriter(metric: HistogramColumns): ValueWriter {
   const end = Buffer.from('}]}');
   const beforeCountsBytes = beforeCounts.reduce((sum, piece) => sum + piece.length, 0);
   return {
-    maxBytes: SUMMARY_BYTES + beforeCountsBytes + width * MAX_NUMBER_BYTES + end.length,
+    maxBytes: DISTRIBUTION_BYTES + beforeCountsBytes + width * MAX_NUMBER_BYTES + end.length,
     write(out, i) {
-      writeSummary(out, metric, i);
+      writeDistribution(out, metric, i);
       for (let k = 0; k < width; k++) {
         out.bytes(beforeCounts[k]!);
         out.number(bucketCounts[i * width + k]!);
@@ -65,9 +68,9 @@ function explicitWriter(metric: HistogramColumns): ValueWriter {
 function exponentialWriter(metric: ExponentialHistogramColumns): ValueWriter {
   const noBuckets = Buffer.from(`${BEFORE_BUCKETS}]}`);
   return {
-    maxBytes: SUMMARY_BYTES + noBuckets.length,
+    maxBytes: DISTRIBUTION_BYTES + noBuckets.length,
     write(out, i) {
-      writeSummary(out, metric, i);
+      writeDistribution(out, metric, i);
       out.bytes(noBuckets);
     },
     rest: (i) =>
@@ -80,14 +83,43 @@ function exponentialBuckets({ offsets, starts, counts }: ExponentialBuckets, i: 
   return `{"offset":${offsets[i]},"counts":[${counts.subarray(starts[i], starts[i + 1]).join()}]}`;
 }
 
+function summaryWriter({ counts, sums, quantiles, quantileValues }: SummaryColumns): ValueWriter {
+  const width = quantiles.length;
+  const beforeValues = quantiles.map((quantile, q) =>
+    Buffer.from(`${q === 0 ? '{"quantiles":[' : '},'}{"quantile":${numberText(quantile)},"value":`),
+  );
+  const end = Buffer.from(width === 0 ? '{"quantiles":[]' : '}]');
+  const texts = [...beforeValues, end, NEXT_COUNT, SUM, CLOSE];
+  return {
+    maxBytes: texts.reduce((sum, text) => sum + text.length, 0) + (width + 2) * MAX_NUMBER_BYTES,
+    write(out, i) {
+      for (let q = 0; q < width; q++) {
+        out.bytes(beforeValues[q]!);
+        out.number(quantileValues[i * width + q]!);
+      }
+      out.bytes(end);
+      writeRecorded(out, NEXT_COUNT, counts[i]!);
+      writeRecorded(out, SUM, sums[i]!);
+      out.bytes(CLOSE);
+    },
+    rest: () => '',
+  };
+}
+
 const COUNT = Buffer.from('{"count":');
+const NEXT_COUNT = Buffer.from(',"count":');
 const SUM = Buffer.from(',"sum":');
 const MIN = Buffer.from(',"min":');
 const MAX = Buffer.from(',"max":');
+const CLOSE = Buffer.from('}');
 const BEFORE_BUCKETS = ',"buckets":[';
-const SUMMARY_BYTES = COUNT.length + SUM.length + MIN.length + MAX.length + 4 * MAX_NUMBER_BYTES;
+const DISTRIBUTION_BYTES = COUNT.length + SUM.length + MIN.length + MAX.length + 4 * MAX_NUMBER_BYTES;
 
-function writeSummary(out: LineBuffer, { counts, sums, mins, maxs }: DistributionColumns, i: number): void {
+function writeDistribution(
+  out: LineBuffer,
+  { counts, sums, mins, maxs }: DistributionColumns,
+  i: number,
+): void {
   out.bytes(COUNT);
   out.number(counts[i]!);
   writeRecorded(out, SUM, sums[i]!);

@@ -8,8 +8,9 @@ import type {
   HistogramColumns,
   MetricColumns,
   NumberColumns,
+  SummaryColumns,
 } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { numberText, utf8Bytes } from './json-text.ts';
 import { type LineBuffer, MAX_NUMBER_BYTES } from './line-buffer.ts';
 import { attributesMember, keyValues } from './otlp-json-attributes.ts';
@@ -88,6 +89,8 @@ function valueWriter(metric: MetricColumns): ValueWriter {
       return explicitWriter(metric);
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return exponentialWriter(metric);
+    case SUMMARY:
+      return summaryWriter(metric);
   }
 }
 
@@ -118,7 +121,7 @@ function explicitWriter(metric: HistogramColumns): ValueWriter {
   return {
     maxBytes: BUCKET_COUNTS.length + width * (MAX_NUMBER_BYTES + NEXT_COUNT.length) + end.length,
     write(out, i) {
-      writeSummary(out, metric, i);
+      writeDistribution(out, metric, i);
       out.bytes(BUCKET_COUNTS);
       for (let k = i * width; k < (i + 1) * width; k++) {
         if (k > i * width) out.bytes(NEXT_COUNT);
@@ -133,11 +136,31 @@ function explicitWriter(metric: HistogramColumns): ValueWriter {
 function exponentialWriter(metric: ExponentialHistogramColumns): ValueWriter {
   return {
     maxBytes: 0,
-    write: (out, i) => writeSummary(out, metric, i),
+    write: (out, i) => writeDistribution(out, metric, i),
     rest: (i) =>
       `,"scale":${metric.scales[i]},"zeroCount":"${integerText(nearestCount(metric.zeroCounts[i]!))}"` +
       bucketsMember('positive', metric.positive, i) +
       bucketsMember('negative', metric.negative, i),
+  };
+}
+
+function summaryWriter({ counts, sums, quantiles, quantileValues }: SummaryColumns): ValueWriter {
+  const width = quantiles.length;
+  const before = quantiles.map((quantile) => `{"quantile":${numberText(quantile)},"value":`);
+  return {
+    maxBytes: 0,
+    write(out, i) {
+      out.bytes(COUNT);
+      writeInteger(out, nearestCount(counts[i]!));
+      out.bytes(QUOTE);
+      // Left out it would be read as zero.
+      out.bytes(SUM);
+      out.number(sums[i]!);
+    },
+    rest(i) {
+      const values = before.map((text, q) => `${text}${numberText(quantileValues[i * width + q]!)}}`);
+      return width === 0 ? '' : `,"quantileValues":[${values.join()}]`;
+    },
   };
 }
 
@@ -149,7 +172,11 @@ function bucketsMember(name: string, { offsets, starts, counts }: ExponentialBuc
   return own.length === 0 ? '' : `,"${name}":{"offset":${offsets[i]},"bucketCounts":[${own.join()}]}`;
 }
 
-function writeSummary(out: LineBuffer, { counts, sums, mins, maxs }: DistributionColumns, i: number): void {
+function writeDistribution(
+  out: LineBuffer,
+  { counts, sums, mins, maxs }: DistributionColumns,
+  i: number,
+): void {
   out.bytes(COUNT);
   writeInteger(out, nearestCount(counts[i]!));
   out.bytes(QUOTE);

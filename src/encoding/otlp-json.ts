@@ -1,6 +1,6 @@
 // MetricBatch to OTLP in JSON, as requests for a receiver and as lines for a file.
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+import { DataPointType, type InstrumentationScope, SUMMARY } from '../data/metric-data.ts';
 import type { Resource } from '../data/resource.ts';
 import { utf8Bytes } from './json-text.ts';
 import { LineBuffer } from './line-buffer.ts';
@@ -130,22 +130,24 @@ function schemaMember(schemaUrl: string | undefined): string {
 }
 
 function metricStart(metric: MetricColumns): string {
-  const { name, description, unit } = metric.descriptor;
+  const { name, description, unit, metadata } = metric.descriptor;
   const members = [`"name":${stringText(name)}`];
   if (description) members.push(`"description":${stringText(description)}`);
   if (unit) members.push(`"unit":${stringText(unit)}`);
+  if (metadata) members.push(`"metadata":${keyValues(metadata)}`);
   return `{${members.join()},"${DATA_FIELDS[metric.dataPointType]}":{${kindMembers(metric)}"dataPoints":[`;
 }
 
-const DATA_FIELDS: Record<DataPointType, string> = {
+const DATA_FIELDS: Record<MetricColumns['dataPointType'], string> = {
   [DataPointType.GAUGE]: 'gauge',
   [DataPointType.SUM]: 'sum',
   [DataPointType.HISTOGRAM]: 'histogram',
   [DataPointType.EXPONENTIAL_HISTOGRAM]: 'exponentialHistogram',
+  [SUMMARY]: 'summary',
 };
 
 function kindMembers(metric: MetricColumns): string {
-  if (metric.dataPointType === DataPointType.GAUGE) return '';
+  if (metric.dataPointType === DataPointType.GAUGE || metric.dataPointType === SUMMARY) return '';
   const temporality = `"aggregationTemporality":${otlpTemporality(metric.aggregationTemporality)},`;
   if (metric.dataPointType !== DataPointType.SUM) return temporality;
   return `${temporality}"isMonotonic":${metric.isMonotonic},`;

@@ -9,8 +9,9 @@ import type {
   MetricColumns,
   NumberColumns,
   PointColumns,
+  SummaryColumns,
 } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { attributesBytes, attributesText } from './otlp-protobuf-attributes.ts';
 import { isInt64 } from './otlp-request.ts';
 import {
@@ -42,10 +43,12 @@ export function pointMessages(metric: MetricColumns): PointMessages {
       return new ExplicitPoints(metric);
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return new ExponentialPoints(metric);
+    case SUMMARY:
+      return new SummaryPoints(metric);
   }
 }
 
-// The three kinds have these fields in common.
+// All kinds have these fields in common.
 const START_TIME = tag(2, FIXED64);
 const TIME = tag(3, FIXED64);
 
@@ -150,6 +153,41 @@ class ExponentialPoints implements PointMessages {
   }
 }
 
+const QUANTILE_VALUE = tag(6, BYTES);
+const QUANTILE = tag(1, FIXED64);
+const VALUE_AT_QUANTILE = tag(2, FIXED64);
+const QUANTILE_VALUE_SIZE = fieldSize(2 * FIXED64_FIELD_SIZE);
+
+class SummaryPoints implements PointMessages {
+  readonly #metric: SummaryColumns;
+  readonly #times: Times;
+
+  constructor(metric: SummaryColumns) {
+    this.#metric = metric;
+    this.#times = new Times(metric);
+  }
+
+  write(out: ProtobufWriter, i: number): void {
+    const { counts, sums, quantiles, quantileValues, attributes } = this.#metric;
+    const width = quantiles.length;
+    out.reserve(4 * FIXED64_FIELD_SIZE + width * QUANTILE_VALUE_SIZE);
+    this.#times.write(out, i);
+    // There is no way to say that the count is not known.
+    out.byte(COUNT);
+    out.fixed64(counts[i]!);
+    // NaN as well: what is left out is read as zero.
+    writeDouble(out, SUM, sums[i]!);
+    for (let q = 0; q < width; q++) {
+      const start = out.open(QUANTILE_VALUE);
+      writeDouble(out, QUANTILE, quantiles[q]!);
+      writeDouble(out, VALUE_AT_QUANTILE, quantileValues[i * width + q]!);
+      out.close(start);
+    }
+    // Its tag is the one that number points have.
+    out.byteText(attributesText(attributes[i]!));
+  }
+}
+
 /** Start and end of each point, from the halves of their 64 bits: a bigint for each would take as long as all the rest. */
 class Times {
   readonly #starts: Uint32Array;
@@ -183,6 +221,13 @@ function writeNumber(out: ProtobufWriter, doubleTag: number, value: number, isIn
 /** NaN stands for what was not recorded; zero was. */
 function writeRecorded(out: ProtobufWriter, fieldTag: number, value: number): void {
   if (Number.isNaN(value)) return;
+  out.byte(fieldTag);
+  out.double(value);
+}
+
+/** Zero, but not with a minus, is what is read where there is nothing. */
+function writeDouble(out: ProtobufWriter, fieldTag: number, value: number): void {
+  if (Object.is(value, 0)) return;
   out.byte(fieldTag);
   out.double(value);
 }

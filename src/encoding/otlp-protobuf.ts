@@ -1,7 +1,7 @@
 // MetricBatch to OTLP's ExportMetricsServiceRequest in protobuf, in one pass: lengths, which protobuf puts first, get the room
 // that they will most likely take, and what follows is moved where that was wrong.
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+import { DataPointType, type InstrumentationScope, SUMMARY } from '../data/metric-data.ts';
 import type { Resource } from '../data/resource.ts';
 import { attributesBytes } from './otlp-protobuf-attributes.ts';
 import { type PointMessages, pointMessages } from './otlp-protobuf-points.ts';
@@ -192,27 +192,30 @@ function scopeEnvelope({ name, version, attributes = {}, schemaUrl }: Instrument
 }
 
 function metricEnvelope({ descriptor }: MetricColumns): Envelope {
-  const { name, description, unit } = descriptor;
+  const { name, description, unit, metadata } = descriptor;
   return {
     head: message((out) => {
       out.text(tag(1, BYTES), name);
       out.text(tag(2, BYTES), description);
       out.text(tag(3, BYTES), unit);
     }),
-    tail: NOTHING,
+    tail: metadata ? message((out) => out.append(attributesBytes(tag(12, BYTES), metadata))) : NOTHING,
   };
 }
 
-const DATA_FIELDS: Record<DataPointType, number> = {
+const DATA_FIELDS: Record<MetricColumns['dataPointType'], number> = {
   [DataPointType.GAUGE]: 5,
   [DataPointType.SUM]: 7,
   [DataPointType.HISTOGRAM]: 9,
   [DataPointType.EXPONENTIAL_HISTOGRAM]: 10,
+  [SUMMARY]: 11,
 };
 
 /** Temporality and monotonicity come behind the points. */
 function dataEnvelope(metric: MetricColumns): Envelope {
-  if (metric.dataPointType === DataPointType.GAUGE) return { head: NOTHING, tail: NOTHING };
+  const { dataPointType } = metric;
+  if (dataPointType === DataPointType.GAUGE || dataPointType === SUMMARY)
+    return { head: NOTHING, tail: NOTHING };
   const temporality = [tag(2, VARINT), otlpTemporality(metric.aggregationTemporality)];
   const isMonotonic = metric.dataPointType === DataPointType.SUM && metric.isMonotonic;
   return {

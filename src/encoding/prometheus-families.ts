@@ -6,8 +6,14 @@ import type {
   MetricBatch,
   MetricColumns,
   SumColumns,
+  SummaryColumns,
 } from '../data/metric-batch.ts';
-import { AggregationTemporality, DataPointType, type InstrumentationScope } from '../data/metric-data.ts';
+import {
+  AggregationTemporality,
+  DataPointType,
+  type InstrumentationScope,
+  SUMMARY,
+} from '../data/metric-data.ts';
 import { type EscapingScheme, escapedName } from './prometheus-escaping.ts';
 import { metricName, type TranslationStrategy, unitSuffix } from './prometheus-names.ts';
 
@@ -18,10 +24,10 @@ export interface PrometheusProblem {
   readonly message: string;
 }
 
-export type FamilyType = 'counter' | 'gauge' | 'histogram';
+export type FamilyType = 'counter' | 'gauge' | 'histogram' | 'summary';
 
 /** The metrics that the text formats can carry. */
-export type ExposableMetric = SumColumns | GaugeColumns | HistogramColumns;
+export type ExposableMetric = SumColumns | GaugeColumns | HistogramColumns | SummaryColumns;
 
 /** How names are written, and which of them are wanted. */
 export interface FamilyOptions {
@@ -44,7 +50,12 @@ export interface Family<M extends MetricColumns = ExposableMetric> {
 }
 
 /** The names of the sample lines that a family of the type writes. */
-export const SAMPLE_SUFFIXES = { counter: [''], gauge: [''], histogram: ['', '_bucket', '_sum', '_count'] };
+export const SAMPLE_SUFFIXES = {
+  counter: [''],
+  gauge: [''],
+  histogram: ['', '_bucket', '_sum', '_count'],
+  summary: ['', '_sum', '_count'],
+};
 
 /** Families of what the text formats can carry. */
 export function textFamilies(batch: MetricBatch, options: FamilyOptions): Family[] {
@@ -158,6 +169,8 @@ function familyType(metric: MetricColumns): FamilyType {
       return 'gauge';
     case DataPointType.SUM:
       return metric.isMonotonic ? 'counter' : 'gauge';
+    case SUMMARY:
+      return 'summary';
     default:
       return 'histogram';
   }

@@ -3,6 +3,7 @@
 import type { AttributeValue } from '@opentelemetry/api';
 import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
 import { type EscapingScheme, escapedLabel } from './prometheus-escaping.ts';
+import type { FamilyType } from './prometheus-families.ts';
 import { keepsUtf8, labelName, type TranslationStrategy, utf8LabelName } from './prometheus-names.ts';
 
 export interface LabelShape {
@@ -29,10 +30,18 @@ export interface LabelNaming {
   shapeOf(set: AttributeSet): LabelShape;
 }
 
-/** The label of a bucket's upper bound. */
-export const BOUND = 'le';
-/** An attribute of that name moves here on histograms: joining the two values would ruin the buckets. */
-export const EXPORTED_BOUND = 'exported_le';
+/** The labels that tell the samples of a series apart. */
+export const SAMPLE_LABELS: Readonly<Partial<Record<FamilyType, string>>> = {
+  histogram: 'le',
+  summary: 'quantile',
+};
+
+/** An attribute with the name of such a label moves here: joining the two values would ruin the buckets, or the quantiles. */
+export function exportedLabel(label: string): string {
+  return `exported_${label}`;
+}
+
+const IN_SAMPLES = Object.values(SAMPLE_LABELS);
 export const SCOPE_PREFIX = 'otel_scope_';
 
 /** Enough for every key and shape of an application that behaves, and a bound for one that makes up keys. */
@@ -62,7 +71,7 @@ function namingOf(nameOf: (key: string) => string): LabelNaming {
   const shapeBySignature = remembered((_signature: string, { keys, values }: AttributeSet): LabelShape => {
     const labels = keys.map(nameOf);
     const codes = values.map(typeCode);
-    const reserved = labels.some((label) => label === BOUND || label.startsWith(scopePrefix));
+    const reserved = labels.some((label) => IN_SAMPLES.includes(label) || label.startsWith(scopePrefix));
     const joined = new Set(labels).size < labels.length;
     const present = labels.filter(
       (label, i) => codes[i] !== 'e' || labels.indexOf(label) !== labels.lastIndexOf(label),
@@ -73,7 +82,7 @@ function namingOf(nameOf: (key: string) => string): LabelNaming {
       codes,
       labels,
       // A label may have any character, so its length goes with it.
-      names: [...new Set(present.map((label) => (label === BOUND ? EXPORTED_BOUND : label)))]
+      names: [...new Set(present.map((label) => (IN_SAMPLES.includes(label) ? exportedLabel(label) : label)))]
         .sort()
         .map((label) => `${label.length}:${label}`)
         .join(),

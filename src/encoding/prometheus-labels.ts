@@ -5,12 +5,13 @@ import { type AttributeSet, encodedForm } from '../data/attribute-set.ts';
 import type { InstrumentationScope } from '../data/metric-data.ts';
 import { jsonText } from './json-text.ts';
 import { byteString, isClassicLabel, quotable } from './prometheus-escaping.ts';
+import type { FamilyType } from './prometheus-families.ts';
 import {
-  BOUND,
-  EXPORTED_BOUND,
+  exportedLabel,
   type LabelNaming,
   type LabelShape,
   labelNaming,
+  SAMPLE_LABELS,
   SCOPE_PREFIX,
 } from './prometheus-label-shape.ts';
 
@@ -52,8 +53,11 @@ export interface SeriesLabels {
 export interface LabelStyle {
   /** The block of an attribute set alone. */
   blockOf(set: AttributeSet): string;
-  /** @param added labels that all series of the metric get */
-  seriesLabels(added: readonly Label[], isHistogram: boolean): SeriesLabels;
+  /**
+   * @param added labels that all series of the metric get
+   * @param type of the family, whose samples may have a label of their own
+   */
+  seriesLabels(added: readonly Label[], type: FamilyType): SeriesLabels;
 }
 
 /** One for each format and naming: what sets keep of one is of no use to another. */
@@ -108,9 +112,14 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
 
   return {
     blockOf: ownBlock,
-    seriesLabels(given, isHistogram) {
+    seriesLabels(given, type) {
+      const sampleLabel = SAMPLE_LABELS[type];
+      const renamed = ([key, value]: Label): Label => [
+        nameOf(key) === sampleLabel ? exportedLabel(sampleLabel) : key,
+        value,
+      ];
       // A label without a value does not exist, so there is nothing that an attribute could be joined to.
-      const added = given.filter(([, value]) => valueText(value) !== '');
+      const added = given.filter(([, value]) => valueText(value) !== '').map(renamed);
       const block = blockOfLabels([...added].sort(byKey));
       const start = block === '' ? '' : `${block}${separator}`;
       const names = new Set(added.map(([key]) => nameOf(key)));
@@ -128,10 +137,7 @@ function labelStyle({ nameOf, shapeOf }: LabelNaming, { write, separator }: Labe
         blockOf(set) {
           const own = ownOf(set);
           if (own !== undefined) return own === '' ? block : start + own;
-          const labels = labelsOf(set).map(
-            ([key, value]): Label => [isHistogram && nameOf(key) === BOUND ? EXPORTED_BOUND : key, value],
-          );
-          return blockOfLabels([...added, ...labels].sort(byKey), isFirst);
+          return blockOfLabels([...added, ...labelsOf(set).map(renamed)].sort(byKey), isFirst);
         },
       };
     },

@@ -2,7 +2,7 @@ import type { HrTime } from '@opentelemetry/api';
 import { expect, test } from 'vitest';
 import { toExemplarColumns } from '../data/exemplar-columns.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { batchOf, counter, gauge, histogram, upDownCounter } from './fixtures/metrics.ts';
+import { batchOf, counter, gauge, histogram, summary, upDownCounter } from './fixtures/metrics.ts';
 import { encodeOpenMetrics } from './prometheus-openmetrics.ts';
 import type { PrometheusEncodingOptions } from './prometheus-options.ts';
 
@@ -159,17 +159,105 @@ test('[8.36] histograms whose sum could fall, or was not kept, have buckets only
   expect(lines([negative]).slice(1)).toEqual(['h_bucket{le="-1.0"} 1', 'h_bucket{le="+Inf"} 3']);
 });
 
+test('[8.15][8.20] summaries have quantiles with a decimal point, and no exemplars', () => {
+  const value = {
+    count: 3,
+    sum: 7,
+    quantiles: [
+      [0, 1],
+      [0.5, 2],
+      [1, Number.NaN],
+    ] as const,
+  };
+  const metric = {
+    ...summary('s', [[{ a: 'b' }, value]], { unit: 's' }),
+    exemplars: toExemplarColumns([[exemplar(1, [20, 0])]])!,
+  };
+  expect(lines([metric])).toEqual([
+    '# TYPE s_seconds summary',
+    '# UNIT s_seconds seconds',
+    's_seconds{a="b",quantile="0.0"} 1',
+    's_seconds{a="b",quantile="0.5"} 2',
+    's_seconds{a="b",quantile="1.0"} NaN',
+    's_seconds_sum{a="b"} 7',
+    's_seconds_count{a="b"} 3',
+  ]);
+});
+
+test('[8.36] a summary below zero has its count alone', () => {
+  const value = {
+    count: 3,
+    sum: -7,
+    quantiles: [
+      [0, -3],
+      [1, 0],
+    ] as const,
+  };
+  expect(lines([summary('s', [[{}, value]])]).slice(1)).toEqual(['s{quantile="1.0"} 0', 's_count 3']);
+});
+
+const OF_TYPE = (told: string) => ({ unit: 's', metadata: { 'prometheus.type': told } });
+
+test('[8.15] gauges have the types that they had', () => {
+  expect(
+    lines([
+      gauge('custom', [[{}, -1]], OF_TYPE('unknown')),
+      gauge('build_info', [[{ version: '1' }, 1]], { metadata: OF_TYPE('info').metadata }),
+      gauge(
+        'mode_seconds',
+        [
+          [{ 'mode.seconds': 'on' }, 0],
+          [{ mode_seconds: 'off' }, 1],
+        ],
+        OF_TYPE('stateset'),
+      ),
+    ]),
+  ).toEqual([
+    '# TYPE custom_seconds unknown',
+    'custom_seconds -1',
+    '# TYPE build info',
+    'build_info{version="1"} 1',
+    '# TYPE mode_seconds stateset',
+    'mode_seconds{mode_seconds="on"} 0',
+    'mode_seconds{mode_seconds="off"} 1',
+  ]);
+});
+
+test.each<[string, string, MetricColumns]>([
+  ['info', 'has another value', gauge('build_info', [[{}, 2]], OF_TYPE('info'))],
+  ['info', 'does not end like one', gauge('build_infos', [[{}, 1]], OF_TYPE('info'))],
+  ['info', 'has no name without its end', gauge('_info', [[{}, 1]], OF_TYPE('info'))],
+  ['stateset', 'is in a state more than once', gauge('mode', [[{ mode: 'on' }, 2]], OF_TYPE('stateset'))],
+  ['stateset', 'does not name a state', gauge('mode', [[{ state: 'on' }, 1]], OF_TYPE('stateset'))],
+  ['stateset', 'has a state without a name', gauge('mode', [[{ mode: '' }, 1]], OF_TYPE('stateset'))],
+])('[8.15] what was said to be of the type %s and %s stays a gauge', (_, __, metric) => {
+  const withoutUnit = { ...metric, descriptor: { ...metric.descriptor, unit: '' } } as MetricColumns;
+  expect(lines([withoutUnit])[0]).toBe(`# TYPE ${metric.descriptor.name} gauge`);
+});
+
+test.each([
+  ['another metric', [gauge('build', [[{}, 1]])]],
+  ['a counter', [counter('build_total', [[{}, 1]])]],
+])('[8.15] an info metric stays a gauge where %s has the name of its family', (_, others) => {
+  const info = gauge('build_info', [[{}, 1]], { metadata: OF_TYPE('info').metadata });
+  expect(lines([...others, info])).toContain('# TYPE build_info gauge');
+  const types = lines([info, ...others]).filter((line) => line.startsWith('# TYPE'));
+  expect(new Set(types.map((line) => line.split(' ')[2])).size).toBe(2);
+});
+
 test('[8.17] start times are told when asked for', () => {
   const startTimes = BigUint64Array.of(1_700_000_000_123_456_789n);
   const metrics = [
     { ...counter('c', [[{ a: 'b' }, 1]]), startTimes },
     { ...gauge('g', [[{}, 1]]), startTimes },
     { ...histogram('h', [[{}, { boundaries: [], counts: [1], sum: 1 }]]), startTimes },
+    { ...summary('s', [[{ a: 'b' }, { count: 1, sum: 1, quantiles: [] }]]), startTimes },
   ];
   expect(lines(metrics).join()).not.toContain('_created');
   expect(lines(metrics, { createdSeries: true }).filter((line) => line.includes('created'))).toEqual([
     'c_created{a="b"} 1700000000.123',
     'h_created 1700000000.123',
+    's_created{a="b"} 1700000000.123',
   ]);
   const clash = [...metrics, gauge('c_created', [[{}, 1]])];
   expect(lines(clash, { createdSeries: true }).filter((line) => line.includes('c_created'))).toEqual([

@@ -15,6 +15,7 @@ import { labelInText } from './prometheus-labels.ts';
 import { type Plan, type PrometheusEncodingOptions, planOf, TARGET_INFO } from './prometheus-options.ts';
 import { type SampleExtras, type SampleWriter, sampleWriter } from './prometheus-samples.ts';
 import { append, appendNow, familySamples, nameInText, targetSample } from './prometheus-text.ts';
+import { isLegalInfo, isLegalStateSet, type ToldType, toldType } from './prometheus-types.ts';
 import { TextChunk } from './text-chunk.ts';
 
 /** Encodes a batch in chunks of about 64 KiB, as {@link encodePrometheusText} does. */
@@ -36,9 +37,9 @@ export function* encodeOpenMetrics(
     appendNow(chunk, `${header(family, type, '', 'Attributes of the resource.')}${sample}{${labels}} 1\n`);
   }
   for (const family of families) {
-    const { name, type, canBegin } = ownNames(family, taken);
+    const { name, type, sample, canBegin } = ownNames(family, taken, plan);
+    taken.add(name);
     yield* append(chunk, header(name, type, family.unit, family.help));
-    const sample = type === 'counter' ? `${name}_total` : name;
     yield* familySamples(chunk, family, plan, (metric, shared) => {
       const write = sampleWriter(sample, metric, shared, extrasOf(metric, type, canBegin, plan));
       return isLegal(metric, type) ? write : legalOnly(metric, write);
@@ -51,59 +52,87 @@ export function* encodeOpenMetrics(
 /** The resource is an info metric, unless another metric has the name that its family would have. */
 function targetNames({ escaping }: Plan, taken: ReadonlySet<string>) {
   const sample = escapedName(TARGET_INFO, escaping);
-  const family = sample.replace(/_info$/, '');
+  const family = withoutInfo(sample);
   return taken.has(family) ? { family: sample, type: 'gauge', sample } : { family, type: 'info', sample };
 }
 
-type OpenMetricsType = 'counter' | 'gauge' | 'histogram' | 'unknown';
+interface OpenMetricsNames {
+  /** That of the family. */
+  readonly name: string;
+  readonly type: ToldType;
+  /** That of the samples, before what a histogram or a summary adds. */
+  readonly sample: string;
+  /** Whether there is a name for the times at which the series began. */
+  readonly canBegin: boolean;
+}
 
 /**
- * The family of a counter is named without `_total`. Where another family has that name, the counter goes without its
- * type rather than be lost: no two families may share a name.
+ * The families of counters and of info metrics are named without the ends of their samples' names. Where another family has
+ * that name, the counter goes without its type rather than be lost, and the info metric is a gauge: no two families may share
+ * a name. So is what breaks the rules of the type that it is said to be.
  */
-function ownNames(
-  { name, type }: Family,
-  taken: ReadonlySet<string>,
-): { name: string; type: OpenMetricsType; canBegin: boolean } {
-  if (type !== 'counter')
-    return { name, type, canBegin: type === 'histogram' && !taken.has(`${name}_created`) };
-  const short = withoutTotal(name);
-  const isTaken =
-    short === '' || (short !== name && taken.has(short)) || (short === name && taken.has(`${name}_total`));
-  if (isTaken) return { name, type: 'unknown', canBegin: false };
-  return { name: short, type, canBegin: !taken.has(`${short}_created`) };
+function ownNames(family: Family, taken: ReadonlySet<string>, { naming }: Plan): OpenMetricsNames {
+  const { name } = family;
+  const type = toldType(family);
+  const gauge = { name, type: 'gauge', sample: name, canBegin: false } as const;
+  switch (type) {
+    case 'counter': {
+      const short = withoutTotal(name);
+      const isTaken =
+        short === '' ||
+        (short !== name && taken.has(short)) ||
+        (short === name && taken.has(`${name}_total`));
+      if (isTaken) return { ...gauge, type: 'unknown' };
+      return { name: short, type, sample: `${short}_total`, canBegin: !taken.has(`${short}_created`) };
+    }
+    case 'histogram':
+    case 'summary':
+      return { ...gauge, type, canBegin: !taken.has(`${name}_created`) };
+    case 'info': {
+      const short = withoutInfo(name);
+      return isLegalInfo(family) && !taken.has(short) ? { ...gauge, name: short, type } : gauge;
+    }
+    case 'stateset':
+      return isLegalStateSet(family, naming) ? { ...gauge, type } : gauge;
+    default:
+      return { ...gauge, type };
+  }
 }
+
+function withoutInfo(name: string): string {
+  return name.replace(/_info$/, '');
+}
+
+const WITHOUT_UNIT: readonly string[] = ['unknown', 'info', 'stateset'];
 
 function header(name: string, type: string, unit: string, help: string): string {
   const shown = nameInText(name);
   let lines = `# TYPE ${shown} ${type}\n`;
-  if (unit !== '' && type !== 'unknown') lines += `# UNIT ${shown} ${unit}\n`;
+  if (unit !== '' && !WITHOUT_UNIT.includes(type)) lines += `# UNIT ${shown} ${unit}\n`;
   if (help !== '') lines += `# HELP ${shown} ${byteString(quotable(help))}\n`;
   return lines;
 }
 
 /** Whether every point can be told: counters that fell below zero, or are no number, cannot. */
-function isLegal(metric: ExposableMetric, type: OpenMetricsType): boolean {
-  return type !== 'counter' || metric.dataPointType === DataPointType.HISTOGRAM
-    ? true
-    : metric.values.every((value) => value >= 0);
+function isLegal(metric: ExposableMetric, type: ToldType): boolean {
+  return type !== 'counter' || !('values' in metric) || metric.values.every((value) => value >= 0);
 }
 
 function legalOnly(metric: ExposableMetric, write: SampleWriter): SampleWriter {
-  if (metric.dataPointType === DataPointType.HISTOGRAM) return write;
+  if (!('values' in metric)) return write;
   return (chunk, labels, i) => !(metric.values[i]! >= 0) || write(chunk, labels, i);
 }
 
 function extrasOf(
   metric: ExposableMetric,
-  type: OpenMetricsType,
+  type: ToldType,
   canBegin: boolean,
   { naming, createdSeries }: Plan,
 ): SampleExtras {
   const { exemplars, startTimes } = metric;
   const boundaries = metric.dataPointType === DataPointType.HISTOGRAM ? metric.boundaries : [];
   const hasNegativeBuckets = boundaries.some((bound) => bound < 0);
-  const sums = metric.dataPointType === DataPointType.HISTOGRAM ? metric.sums : undefined;
+  const sums = 'sums' in metric ? metric.sums : undefined;
   const tellsCreated = createdSeries && canBegin;
 
   const text = (at: number): string => {
@@ -124,6 +153,7 @@ function extrasOf(
     bucketExemplars: (i) =>
       exemplars &&
       exemplarPerBucket(exemplars, i, boundaries)?.map((at) => (at === undefined ? undefined : text(at))),
+    isLegalQuantile: (value) => !(value < 0),
     hasNoSum: (i) => hasNegativeBuckets || (sums !== undefined && sums[i]! < 0),
     created: (i) => (tellsCreated && startTimes[i]! > 0n ? seconds(startTimes[i]!) : undefined),
   };

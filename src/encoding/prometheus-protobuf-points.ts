@@ -5,8 +5,9 @@ import type {
   HistogramColumns,
   MetricColumns,
   NumberColumns,
+  SummaryColumns,
 } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { nativeHistograms, writeScrapedHistogram } from './native-histogram.ts';
 import { exemplarLabels, exemplarPerBucket, latestExemplar } from './prometheus-exemplars.ts';
 import type { LabelNaming } from './prometheus-label-shape.ts';
@@ -26,13 +27,22 @@ export type PointWriter = (out: ProtobufWriter, labels: string, i: number) => st
 
 const GAUGE = tag(2, BYTES);
 const COUNTER = tag(3, BYTES);
+const SUMMARY_TAG = tag(4, BYTES);
+const UNTYPED = tag(5, BYTES);
 const HISTOGRAM = tag(7, BYTES);
-/** Of a counter and a gauge, and of a bucket and an exemplar. */
+/** Of a counter, a gauge and an untyped sample. */
 const VALUE = tag(1, FIXED64);
 
+/** Of a histogram and a summary. */
 const SAMPLE_COUNT = tag(1, VARINT);
 const SAMPLE_SUM = tag(2, FIXED64);
 const BUCKET = tag(3, BYTES);
+const QUANTILE = tag(3, BYTES);
+const QUANTILE_NUMBER = tag(1, FIXED64);
+const QUANTILE_VALUE = tag(2, FIXED64);
+/** Tag, length, and two numbers with their tags. */
+const QUANTILE_SIZE = 2 + 2 * 9;
+const SUMMARY_START = tag(4, BYTES);
 const HISTOGRAM_START = tag(15, BYTES);
 /** 16 and wire type 2, in two bytes. */
 const NATIVE_EXEMPLAR = [0x82, 0x01] as const;
@@ -50,23 +60,26 @@ const CLASSIC_LENGTH_SIZE = 2;
 /** Tag, length, count, tag and bound. */
 const BUCKET_SIZE = 2 + 2 * MAX_VARINT64_SIZE + 9;
 
-export function pointWriter(metric: MetricColumns, naming: LabelNaming): PointWriter {
+/** @param isUntyped whether a gauge is told as a metric of which the type is not known */
+export function pointWriter(metric: MetricColumns, naming: LabelNaming, isUntyped: boolean): PointWriter {
   switch (metric.dataPointType) {
     case DataPointType.SUM:
-      return metric.isMonotonic ? counterWriter(metric, naming) : gaugeWriter(metric);
+      return metric.isMonotonic ? counterWriter(metric, naming) : gaugeWriter(metric, GAUGE);
     case DataPointType.GAUGE:
-      return gaugeWriter(metric);
+      return gaugeWriter(metric, isUntyped ? UNTYPED : GAUGE);
     case DataPointType.HISTOGRAM:
       return classicWriter(metric, naming);
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return nativeWriter(metric, naming);
+    case SUMMARY:
+      return summaryWriter(metric);
   }
 }
 
-function gaugeWriter({ values }: NumberColumns): PointWriter {
+function gaugeWriter({ values }: NumberColumns, kind: number): PointWriter {
   return (out, labels, i) => {
     begin(out, labels);
-    const start = out.open(GAUGE);
+    const start = out.open(kind);
     double(out, VALUE, values[i]!);
     out.close(start);
     return undefined;
@@ -113,6 +126,28 @@ function classicWriter(metric: HistogramColumns, naming: LabelNaming): PointWrit
     }
     writeTime(out, HISTOGRAM_START, startTimes[i]!);
     out.close(start, CLASSIC_LENGTH_SIZE);
+    return undefined;
+  };
+}
+
+function summaryWriter(metric: SummaryColumns): PointWriter {
+  const { quantiles, quantileValues, counts, sums, startTimes } = metric;
+  const width = quantiles.length;
+  return (out, labels, i) => {
+    begin(out, labels);
+    out.reserve(FIXED_SIZE + width * QUANTILE_SIZE);
+    const start = out.open(SUMMARY_TAG);
+    out.byte(SAMPLE_COUNT);
+    out.varint(nearestCount(counts[i]!));
+    // One that is not known is no number: left out, it would be read as zero.
+    double(out, SAMPLE_SUM, sums[i]!);
+    for (let q = 0; q < width; q++) {
+      out.header(QUANTILE, 2 * 9);
+      double(out, QUANTILE_NUMBER, quantiles[q]!);
+      double(out, QUANTILE_VALUE, quantileValues[i * width + q]!);
+    }
+    writeTime(out, SUMMARY_START, startTimes[i]!);
+    out.close(start);
     return undefined;
   };
 }

@@ -4,7 +4,7 @@ import protobuf from 'protobufjs';
 import { expect, test } from 'vitest';
 import { toExemplarColumns } from '../data/exemplar-columns.ts';
 import { exponentialHistogramColumns, type MetricBatch, type MetricColumns } from '../data/metric-batch.ts';
-import { batchOf, counter, exponentialHistogram, gauge, histogram } from './fixtures/metrics.ts';
+import { batchOf, counter, exponentialHistogram, gauge, histogram, summary } from './fixtures/metrics.ts';
 import type { PrometheusProblem } from './prometheus-families.ts';
 import { nativeBuckets } from './prometheus-native-buckets.ts';
 import type { PrometheusEncodingOptions } from './prometheus-options.ts';
@@ -162,6 +162,56 @@ test('[8.16] classic histograms have cumulative buckets up to infinity', () => {
         },
       ],
     },
+  ]);
+});
+
+test('[8.15] summaries have quantiles, sum, count and start; what is not known is no number, and no count', () => {
+  const quantiles = [
+    [0, 0],
+    [0.5, -2],
+    [0.999, Number.NaN],
+  ] as const;
+  const metric = summary(
+    's',
+    [
+      [{ quantile: 'x' }, { count: 3, sum: 7.5, quantiles }],
+      [{}, { count: Number.NaN, sum: Number.NaN, quantiles }],
+    ],
+    { unit: 's' },
+  );
+  metric.startTimes.set([1_700_000_000_000_000_001n]);
+  const quantile = quantiles.map(([of, value]) => ({ quantile: of, value }));
+  expect(plain(metric).families).toEqual([
+    {
+      name: 's_seconds',
+      type: 'SUMMARY',
+      unit: 'seconds',
+      metric: [
+        {
+          label: [{ name: 'exported_quantile', value: 'x' }],
+          summary: {
+            sampleCount: 3,
+            sampleSum: 7.5,
+            quantile,
+            startTimestamp: { seconds: 1_700_000_000, nanos: 1 },
+          },
+        },
+        { summary: { sampleCount: 0, sampleSum: Number.NaN, quantile } },
+      ],
+    },
+  ]);
+});
+
+test('[8.15] gauges of an unknown type are untyped; the format has no others of those that OpenMetrics has', () => {
+  const { families } = plain(
+    ...['unknown', 'info', 'stateset'].map((told) =>
+      gauge(told, [[{}, 1]], { metadata: { 'prometheus.type': told } }),
+    ),
+  );
+  expect(families.map(({ type, metric }) => [type, ...metric])).toEqual([
+    ['UNTYPED', { untyped: { value: 1 } }],
+    ['GAUGE', { gauge: { value: 1 } }],
+    ['GAUGE', { gauge: { value: 1 } }],
   ]);
 });
 

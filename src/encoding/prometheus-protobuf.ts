@@ -3,7 +3,7 @@
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
 import { byteString, escapedName } from './prometheus-escaping.ts';
-import { type Family, type FamilyType, nativeFamilies } from './prometheus-families.ts';
+import { type Family, nativeFamilies } from './prometheus-families.ts';
 import { labelStyles, type SeriesLabels } from './prometheus-labels.ts';
 import {
   duplicateIn,
@@ -13,6 +13,7 @@ import {
   TARGET_INFO,
 } from './prometheus-options.ts';
 import { pointWriter } from './prometheus-protobuf-points.ts';
+import { type ToldType, toldType } from './prometheus-types.ts';
 import { BYTES, fieldSize, ProtobufWriter, tag, VARINT } from './protobuf-writer.ts';
 
 const NAME = tag(1, BYTES);
@@ -21,7 +22,16 @@ const TYPE = tag(3, VARINT);
 const METRIC = tag(4, BYTES);
 const UNIT = tag(5, BYTES);
 
-const TYPES = { counter: 0, gauge: 1, histogram: 4 } satisfies Record<FamilyType, number>;
+/** What the format calls each type, where it has it. */
+const TYPES: Record<ToldType, number> = {
+  counter: 0,
+  gauge: 1,
+  summary: 2,
+  unknown: 3,
+  histogram: 4,
+  info: 1,
+  stateset: 1,
+};
 
 /** A chunk is given away when it has so many bytes; the series that brings it there may take some more. */
 const CHUNK_SIZE = 64 * 1024;
@@ -88,15 +98,16 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
   const members = family.members.map(
     ({ metric, scope }): { metric: MetricColumns; labels: SeriesLabels; shared: Buffer } => {
       const added = plan.addedLabels(scope);
-      const labels = protobufLabels(plan.naming).seriesLabels(added, family.type === 'histogram');
+      const labels = protobufLabels(plan.naming).seriesLabels(added, family.type);
       return { metric, labels, shared: Buffer.from(labels.shared, 'latin1') };
     },
   );
+  const type = toldType(family);
   const description = new ProtobufWriter(FAMILY_HEADER_SIZE);
-  writeDescription(description, family);
+  writeDescription(description, { ...family, type });
 
   const point = new ProtobufWriter(1024);
-  const writers = members.map(({ metric }) => pointWriter(metric, plan.naming));
+  const writers = members.map(({ metric }) => pointWriter(metric, plan.naming, type === 'unknown'));
   const checks = duplicateChecks(members);
   /** By member, the points that are not shown. */
   const leftOut = members.map(() => new Set<number>());
@@ -149,7 +160,7 @@ const NOTHING = new Uint8Array(0);
 
 function writeDescription(
   out: ProtobufWriter,
-  { name, help, type, unit }: Pick<Family, 'name' | 'help' | 'type' | 'unit'>,
+  { name, help, type, unit }: Pick<Family, 'name' | 'help' | 'unit'> & { type: ToldType },
 ): void {
   out.text(NAME, name);
   out.text(HELP, help);

@@ -1,6 +1,6 @@
 // The sample lines of one point, as bytes in a chunk.
-import type { HistogramColumns, NumberColumns } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import type { HistogramColumns, NumberColumns, SummaryColumns } from '../data/metric-batch.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { goFloat, MAX_FLOAT_LENGTH, writeFloat } from './go-float.ts';
 import { byteString, isClassicName, quotable } from './prometheus-escaping.ts';
 import type { ExposableMetric } from './prometheus-families.ts';
@@ -14,14 +14,16 @@ export type SampleWriter = (chunk: TextChunk, labels: string, i: number) => bool
 
 /** What OpenMetrics puts behind the values and the series of the classic text. */
 export interface SampleExtras {
-  /** The bound of a bucket as the value of `le`. */
+  /** The bound of a bucket as the value of `le`, and a quantile as that of `quantile`. */
   boundText(bound: number): string;
   /** What stands behind the value of a counter: byte string, or empty. */
   counterExemplar(i: number): string;
   /** What stands behind the counts of a histogram's buckets; undefined when there is none. */
   bucketExemplars(i: number): readonly (string | undefined)[] | undefined;
-  /** Whether point `i` has no sum and no count, because its sum could fall. */
+  /** Whether point `i` has no sum, nor a histogram its count, because its sum could fall. */
   hasNoSum(i: number): boolean;
+  /** Whether a quantile may have the value. */
+  isLegalQuantile(value: number): boolean;
   /** When point `i` began, as a number of seconds; undefined when that is not told. */
   created(i: number): string | undefined;
 }
@@ -37,9 +39,14 @@ export function sampleWriter(
   shared: string,
   extras?: SampleExtras,
 ): SampleWriter {
-  return metric.dataPointType === DataPointType.HISTOGRAM
-    ? histogramWriter(sample, metric, shared, extras)
-    : numberWriter(sample, metric, shared, extras);
+  switch (metric.dataPointType) {
+    case DataPointType.HISTOGRAM:
+      return histogramWriter(sample, metric, shared, extras);
+    case SUMMARY:
+      return summaryWriter(sample, metric, shared, extras);
+    default:
+      return numberWriter(sample, metric, shared, extras);
+  }
 }
 
 /** The beginning of the lines of one name. */
@@ -53,6 +60,8 @@ interface LineStart {
 const LABELS_END = pieceOf('} ');
 const BOUND = pieceOf(',le="');
 const FIRST_BOUND = pieceOf('le="');
+const QUANTILE = pieceOf(',quantile="');
+const FIRST_QUANTILE = pieceOf('quantile="');
 
 /** A name that old scrapers do not know stands in quotes, among the labels. */
 function lineStart(name: string, shared: string): LineStart {
@@ -152,6 +161,50 @@ function histogramWriter(
     const created = extras?.created(i);
     if (created !== undefined) {
       beginLine(chunk, createdStart, labels, labelsStart);
+      chunk.append(`${created}\n`);
+    }
+    return true;
+  };
+}
+
+function summaryWriter(
+  family: string,
+  { quantiles, quantileValues, counts, sums }: SummaryColumns,
+  shared: string,
+  extras?: SampleExtras,
+): SampleWriter {
+  const valueStart = lineStart(family, shared).labelled;
+  const sumStart = lineStart(`${family}_sum`, shared);
+  const countStart = lineStart(`${family}_count`, shared);
+  const createdStart = lineStart(`${family}_created`, shared);
+  const quantileText = extras?.boundText ?? goFloat;
+  const texts = quantiles.map((quantile) => pieceOf(`${quantileText(quantile)}"} `));
+  const width = texts.length;
+  const lineLength = createdStart.labelled.length + ',quantile=""'.length + MAX_FLOAT_LENGTH + LINE_EXTRA;
+
+  return (chunk, labels, i) => {
+    if (!chunk.hasRoom((width + 3) * (lineLength + labels.length))) return false;
+    for (let q = 0; q < width; q++) {
+      const value = quantileValues[i * width + q]!;
+      if (extras?.isLegalQuantile(value) === false) continue;
+      chunk.piece(valueStart);
+      chunk.append(labels);
+      chunk.piece(labels === '' ? FIRST_QUANTILE : QUANTILE);
+      chunk.piece(texts[q]!);
+      endLine(chunk, value);
+    }
+    // NaN means that it is not known.
+    if (!Number.isNaN(sums[i]!) && extras?.hasNoSum(i) !== true) {
+      beginLine(chunk, sumStart, labels);
+      endLine(chunk, sums[i]!);
+    }
+    if (!Number.isNaN(counts[i]!)) {
+      beginLine(chunk, countStart, labels);
+      endLine(chunk, counts[i]!);
+    }
+    const created = extras?.created(i);
+    if (created !== undefined) {
+      beginLine(chunk, createdStart, labels);
       chunk.append(`${created}\n`);
     }
     return true;

@@ -12,6 +12,7 @@ import {
   type HistogramValue,
   held,
   histogram,
+  summary,
   upDownCounter,
 } from './fixtures/metrics.ts';
 import { parsePrometheusText } from './fixtures/prometheus-parser.ts';
@@ -199,6 +200,98 @@ test('[8.22] an attribute named le stays on a gauge and steps aside on a histogr
     'h_bucket{exported_le="x;5",le="+Inf"} 1',
     'h_count{exported_le="x;5"} 1',
   ]);
+});
+
+test('[8.15] a summary has its quantiles, sum and count; what is not known of it is left out', () => {
+  const quantiles = [
+    [0, 1],
+    [0.5, -2.5],
+    [1, Number.NaN],
+  ] as const;
+  expect(
+    plain(
+      summary(
+        'latency',
+        [
+          [{ a: 'x' }, { count: 3, sum: 7, quantiles }],
+          [{}, { count: Number.NaN, sum: Number.NaN, quantiles }],
+        ],
+        { unit: 's', description: 'Latency.' },
+      ),
+      summary('bare', [[{}, { count: 3, sum: 7, quantiles: [] }]]),
+    ),
+  ).toMatchObject({
+    lines: [
+      '# HELP latency_seconds Latency.',
+      '# TYPE latency_seconds summary',
+      'latency_seconds{a="x",quantile="0"} 1',
+      'latency_seconds{a="x",quantile="0.5"} -2.5',
+      'latency_seconds{a="x",quantile="1"} NaN',
+      'latency_seconds_sum{a="x"} 7',
+      'latency_seconds_count{a="x"} 3',
+      'latency_seconds{quantile="0"} 1',
+      'latency_seconds{quantile="0.5"} -2.5',
+      'latency_seconds{quantile="1"} NaN',
+      '# TYPE bare summary',
+      'bare_sum 7',
+      'bare_count 3',
+    ],
+    problems: [],
+  });
+});
+
+test('[8.22] an attribute named quantile stays on others and steps aside on a summary, as does one of the resource', () => {
+  const set = { quantile: 'mine', exported_quantile: 'x' };
+  const value = { count: 1, sum: 2, quantiles: [[0.5, 3]] as const };
+  expect(plain(gauge('g', [[set, 1]]), summary('s', [[set, value]])).lines).toEqual([
+    '# TYPE g gauge',
+    'g{exported_quantile="x",quantile="mine"} 1',
+    '# TYPE s summary',
+    's{exported_quantile="x;mine",quantile="0.5"} 3',
+    's_sum{exported_quantile="x;mine"} 2',
+    's_count{exported_quantile="x;mine"} 1',
+  ]);
+  const [, family] = parsed(batchOf([[{ name: '' }, [summary('s', [[{}, value]])]]], { quantile: 'r' }), {
+    resourceLabels: {},
+  });
+  expect(family!.samples.map(({ labels }) => labels)).toEqual([
+    { exported_quantile: 'r', quantile: '0.5' },
+    { exported_quantile: 'r' },
+    { exported_quantile: 'r' },
+  ]);
+});
+
+test('[8.26] a summary and what has the name of one of its samples cannot both be shown', () => {
+  const { lines, problems } = plain(
+    gauge('s_count', [[{}, 1]]),
+    summary('s', [[{}, { count: 1, sum: 2, quantiles: [] }]]),
+  );
+  expect(lines).toEqual(['# TYPE s_count gauge', 's_count 1']);
+  expect(problems).toMatchObject([
+    { message: expect.stringMatching(/as a summary it needs the name s_count/) },
+  ]);
+});
+
+test.each<[string | undefined, string]>([
+  ['unknown', 'untyped'],
+  ['unkown', 'untyped'],
+  ['info', 'gauge'],
+  ['stateset', 'gauge'],
+  ['counter', 'gauge'],
+  [undefined, 'gauge'],
+])('[8.15] a gauge that was of the type %s has the type %s', (told, shown) => {
+  const metadata = told === undefined ? {} : { 'prometheus.type': told };
+  expect(plain(gauge('build_info', [[{ build_info: 'x' }, 1]], { metadata })).lines[0]).toBe(
+    `# TYPE build_info ${shown}`,
+  );
+});
+
+test('[8.15] what is no gauge has its own type, as gauges have that do not agree about what they were', () => {
+  const metadata = { 'prometheus.type': 'unknown' };
+  const others = [counter('c', [[{}, 1]], { metadata }), upDownCounter('u', [[{}, 1]], { metadata })];
+  const gauges = [gauge('g', [[{ a: 1 }, 1]], { metadata }), gauge('g', [[{ a: 2 }, 1]])];
+  const types = plain(...others, ...gauges).lines.filter((line) => line.startsWith('# TYPE'));
+  expect(types).toEqual(['# TYPE c_total counter', '# TYPE u gauge', '# TYPE g gauge']);
 });
 
 test('[8.22] an attribute named like a scope label is joined to it', () => {
@@ -511,7 +604,16 @@ const histogramMetric = fc
       d,
     );
   });
-const metrics = fc.array(fc.oneof(numberMetric, histogramMetric), { maxLength: 4 });
+const summaryMetric = fc
+  .tuple(name, sets, fc.subarray([0, 0.5, 0.999, 1]), fc.double(), description)
+  .map(([n, s, quantiles, v, d]) =>
+    summary(
+      n,
+      s.map((set) => [set, { count: 4e5, sum: 1.5, quantiles: quantiles.map((quantile) => [quantile, v]) }]),
+      d,
+    ),
+  );
+const metrics = fc.array(fc.oneof(numberMetric, histogramMetric, summaryMetric), { maxLength: 4 });
 const scopes = fc.array(
   fc.tuple(
     fc.record({ name: hostile, version: fc.option(hostile, { nil: undefined }), attributes }),
@@ -519,6 +621,9 @@ const scopes = fc.array(
   ),
   { maxLength: 3 },
 );
+
+/** Of the samples of a point, the one that each has. */
+const COUNTED: Record<string, string> = { histogram: '_count', summary: '_count' };
 
 test('whatever names, values, units and descriptions are, the text is valid and says it all', () => {
   fc.assert(
@@ -530,7 +635,7 @@ test('whatever names, values, units and descriptions are, the text is valid and 
         .filter((family) => family.name !== 'target_info' || family.help !== 'Attributes of the resource.')
         .flatMap((family) =>
           family.samples.filter(
-            (sample) => !/_bucket$|_sum$/.test(sample.name) || family.type !== 'histogram',
+            ({ name }) => !(family.type in COUNTED) || name === `${family.name}${COUNTED[family.type]}`,
           ),
         );
       const lost = problems.filter(({ cause }) => !cause.startsWith('help:'));

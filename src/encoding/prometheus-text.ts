@@ -13,6 +13,7 @@ import {
   TARGET_INFO,
 } from './prometheus-options.ts';
 import { type SampleWriter, sampleWriter } from './prometheus-samples.ts';
+import { type ToldType, toldType } from './prometheus-types.ts';
 import { TextChunk } from './text-chunk.ts';
 
 export type { PrometheusEncodingOptions as PrometheusTextOptions } from './prometheus-options.ts';
@@ -35,11 +36,23 @@ export function* encodePrometheusText(
     appendNow(chunk, `${header(name, 'gauge', 'Attributes of the resource.')}${name}{${target}} 1\n`);
   }
   for (const family of textFamilies(batch, plan)) {
-    yield* append(chunk, header(family.name, family.type, family.help));
+    const type = CLASSIC_TYPES[toldType(family)];
+    yield* append(chunk, header(family.name, type, family.help));
     yield* familySamples(chunk, family, plan, (metric, shared) => sampleWriter(family.name, metric, shared));
   }
   if (chunk.end > 0) yield chunk.take();
 }
+
+/** What the classic format calls each type, where it has it. */
+const CLASSIC_TYPES: Record<ToldType, string> = {
+  counter: 'counter',
+  gauge: 'gauge',
+  histogram: 'histogram',
+  summary: 'summary',
+  unknown: 'untyped',
+  info: 'gauge',
+  stateset: 'gauge',
+};
 
 /** The labels of `target_info`; undefined when there is nothing to tell. */
 export function targetSample({ target, naming }: Plan): string | undefined {
@@ -71,7 +84,7 @@ export function* familySamples(
   const members = family.members.map(
     ({ metric, scope }): { metric: ExposableMetric; labels: SeriesLabels } => ({
       metric,
-      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
+      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type),
     }),
   );
   const checks = duplicateChecks(members);

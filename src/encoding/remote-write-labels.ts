@@ -34,7 +34,7 @@ export type PlanPart =
 /** In which order the labels of a series come; the same for all sets with the same names. */
 export interface LabelPlan {
   readonly parts: readonly PlanPart[];
-  /** Before which part the bound of a bucket goes; -1 for none. */
+  /** Before which part the bound of a bucket, or the quantile, goes; -1 for none. */
   readonly boundAt: number;
 }
 
@@ -107,14 +107,15 @@ function interned<T>(known: Map<string, T>, key: string, make: () => T): T {
   return same;
 }
 
-const BOUND = { name: 'le', isBound: true };
-
-/** @param fixed labels of all series; those that the set has too are left to it */
-export function labelPlan(names: LabelNames, fixed: readonly Label[], hasBound: boolean): LabelPlan {
+/**
+ * @param fixed labels of all series; those that the set has too are left to it
+ * @param bound the name of the label that tells the buckets, or the quantiles, of a set apart
+ */
+export function labelPlan(names: LabelNames, fixed: readonly Label[], bound?: string): LabelPlan {
   const all = [
     ...names.map((name, own) => ({ name, own })),
     ...fixed.filter(({ name }) => !names.includes(name)),
-    ...(hasBound ? [BOUND] : []),
+    ...(bound === undefined ? [] : [{ name: bound, isBound: true }]),
   ].sort(byName);
   const parts: PlanPart[] = [];
   let boundAt = -1;

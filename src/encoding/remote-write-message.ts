@@ -1,7 +1,7 @@
 // What the messages of both versions of remote write have in common; they are written series by series.
 import type { AttributeSet } from '../data/attribute-set.ts';
 import { type NativeHistogram, writeSentHistogram } from './native-histogram.ts';
-import type { FamilyType } from './prometheus-families.ts';
+import type { ToldType } from './prometheus-types.ts';
 import { MAX_VARINT64_SIZE, type ProtobufWriter } from './protobuf-writer.ts';
 import type { EncodedLabels, Label, LabelPlan, LabelValues, OwnLabels } from './remote-write-labels.ts';
 
@@ -10,7 +10,7 @@ export type RemoteWriteVersion = (typeof REMOTE_WRITE_VERSIONS)[number];
 
 export interface Family {
   readonly family: string;
-  readonly type: FamilyType;
+  readonly type: ToldType;
   readonly help: string;
   readonly unit: string;
 }
@@ -52,7 +52,15 @@ export const INITIAL_BYTES = 32 * 1024;
 /** Room for what surrounds a series' labels: tags, lengths, a sample and its times. */
 export const SAMPLE_ROOM = 80;
 
-export const METRIC_TYPES: Record<FamilyType, number> = { counter: 1, gauge: 2, histogram: 3 };
+export const METRIC_TYPES: Record<ToldType, number> = {
+  unknown: 0,
+  counter: 1,
+  gauge: 2,
+  histogram: 3,
+  summary: 5,
+  info: 6,
+  stateset: 7,
+};
 
 /** The times of samples, which mostly are those of the sample before. */
 export class TimeField {

@@ -2,14 +2,15 @@
 // and labels, and which of their points have to stay out. Done once, so that a request that is made anew is the same.
 import type { AttributeSet } from '../data/attribute-set.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { goFloat } from './go-float.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
 import { type Family, nativeFamilies, type PrometheusProblem } from './prometheus-families.ts';
-import { attributeShape } from './prometheus-label-shape.ts';
+import { attributeShape, SAMPLE_LABELS } from './prometheus-label-shape.ts';
 import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
 import { MIN_SCHEMA } from './prometheus-native-buckets.ts';
 import { duplicateIn, type Plan } from './prometheus-options.ts';
+import { type ToldType, toldType } from './prometheus-types.ts';
 import { labelsToCompare } from './remote-write-duplicates.ts';
 import {
   byName,
@@ -33,7 +34,7 @@ export interface SeriesMetric extends DescribedFamily, LabelSource {
   readonly metric: MetricColumns;
   /** The rows that must be left out. */
   readonly left: ReadonlySet<number> | undefined;
-  /** Of the series that has the name of the family. */
+  /** Of the series that has the name of the family; of a summary, of those with the quantiles. */
   readonly plans: Plans;
   /** Of a histogram with explicit buckets. */
   readonly buckets?: {
@@ -41,6 +42,13 @@ export interface SeriesMetric extends DescribedFamily, LabelSource {
     /** The label of each bound. */
     readonly labels: readonly Label[];
     readonly bucket: Plans;
+    readonly sum: Plans;
+    readonly count: Plans;
+  };
+  /** Of a summary. */
+  readonly quantiles?: {
+    /** The label of each. */
+    readonly labels: readonly Label[];
     readonly sum: Plans;
     readonly count: Plans;
   };
@@ -64,8 +72,9 @@ export function* prepareSeries(
   for (const family of nativeFamilies(batch, plan)) {
     const members = family.members.map(({ metric, scope }) => ({
       metric,
-      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type === 'histogram'),
+      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type),
     }));
+    const described = { ...family, type: toldType(family) };
     const checks = duplicateChecks(
       members.map((member) => ({ ...member, labels: labelsToCompare(member.labels, external) })),
     );
@@ -82,7 +91,7 @@ export function* prepareSeries(
       }
       if (left !== undefined) plan.onProblem(duplicateIn(family.name));
       if (isTooCoarse(metric)) plan.onProblem(tooCoarse(family.name));
-      else prepared.set(metric, seriesMetric(metric, family, labels, left, external));
+      else prepared.set(metric, seriesMetric(metric, described, labels, left, external));
     }
   }
   let from = 0;
@@ -104,12 +113,18 @@ export function resourceSeries(
   external: readonly Label[],
 ): SeriesMetric {
   const family = { name, type: 'gauge' as const, help: 'Attributes of the resource.', unit: '' };
-  return seriesMetric(metric, family, textLabels(plan.naming).seriesLabels([], false), undefined, external);
+  return seriesMetric(
+    metric,
+    family,
+    textLabels(plan.naming).seriesLabels([], family.type),
+    undefined,
+    external,
+  );
 }
 
 function seriesMetric(
   metric: MetricColumns,
-  { name, type, help, unit }: Omit<Family<MetricColumns>, 'members'>,
+  { name, type, help, unit }: Pick<Family, 'name' | 'help' | 'unit'> & { type: ToldType },
   labels: SeriesLabels,
   left: ReadonlySet<number> | undefined,
   external: readonly Label[],
@@ -127,13 +142,20 @@ function seriesMetric(
     left,
     encodedLabels: (set) => (isMerged(set) ? encodedIn(labels.blockOf(set)) : encodedOwnLabels(set)),
     labelValues: (set) => (isMerged(set) ? valuesIn(labels.blockOf(set)) : ownLabelValues(set)),
-    plans: plansOf(name, common, false),
+    plans: plansOf(name, common, metric.dataPointType === SUMMARY ? SAMPLE_LABELS.summary : undefined),
     ...(metric.dataPointType === DataPointType.HISTOGRAM && {
       buckets: {
         ...boundsOf(metric.boundaries),
-        bucket: plansOf(`${name}_bucket`, common, true),
-        sum: plansOf(`${name}_sum`, common, false),
-        count: plansOf(`${name}_count`, common, false),
+        bucket: plansOf(`${name}_bucket`, common, SAMPLE_LABELS.histogram),
+        sum: plansOf(`${name}_sum`, common),
+        count: plansOf(`${name}_count`, common),
+      },
+    }),
+    ...(metric.dataPointType === SUMMARY && {
+      quantiles: {
+        labels: metric.quantiles.map((quantile): Label => ({ name: 'quantile', value: goFloat(quantile) })),
+        sum: plansOf(`${name}_sum`, common),
+        count: plansOf(`${name}_count`, common),
       },
     }),
   };
@@ -144,7 +166,7 @@ function boundsOf(boundaries: readonly number[]) {
   return { bounds, labels: bounds.map((bound): Label => ({ name: 'le', value: goFloat(bound) })) };
 }
 
-function plansOf(seriesName: string, common: readonly Label[], hasBound: boolean): Plans {
+function plansOf(seriesName: string, common: readonly Label[], bound?: string): Plans {
   const fixed = [{ name: '__name__', value: seriesName }, ...common].sort(byName);
   const plans = new Map<LabelNames, LabelPlan>();
   let latestNames: LabelNames | undefined;
@@ -153,7 +175,7 @@ function plansOf(seriesName: string, common: readonly Label[], hasBound: boolean
     if (names === latestNames) return latest!;
     latest = plans.get(names);
     if (latest === undefined) {
-      latest = labelPlan(names, fixed, hasBound);
+      latest = labelPlan(names, fixed, bound);
       plans.set(names, latest);
     }
     latestNames = names;

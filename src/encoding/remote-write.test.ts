@@ -13,6 +13,7 @@ import {
   MetricBatch,
   type MetricColumns,
   sumColumns,
+  summaryColumns,
 } from '../data/metric-batch.ts';
 import { AggregationTemporality, DataPointType } from '../data/metric-data.ts';
 import { resourceFromAttributes } from '../data/resource.ts';
@@ -176,7 +177,7 @@ describe('encodeRemoteWrite', () => {
   test('a bucket follows one of another set, and one of another metric, with labels of its own', () => {
     const sets = ['1', '2'].map((k) => AttributeSet.from({ a: k, z: k }));
     const plans = ['g_bucket', 'h_bucket'].map((value) =>
-      labelPlan(['a', 'z'], [{ name: '__name__', value }], true),
+      labelPlan(['a', 'z'], [{ name: '__name__', value }], 'le'),
     );
     const bound = { name: 'le', value: '+Inf' };
     const family = { family: 'h', type: 'histogram' as const, help: '', unit: '' };
@@ -223,6 +224,79 @@ describe('encodeRemoteWrite', () => {
       ['h_bucket', '+Inf', 7],
       ['h_count', undefined, 7],
     ]);
+  });
+
+  describe('summaries', () => {
+    const sets = [{ a: '1', z: '2' }, { quantile: 'mine' }].map((own) => AttributeSet.from(own));
+    const latency = summaryColumns({
+      ...common(2),
+      attributes: sets,
+      descriptor: { ...descriptor('latency'), unit: 's' },
+      counts: Float64Array.of(3, Number.NaN),
+      sums: Float64Array.of(7, Number.NaN),
+      quantiles: [0.5, 1],
+      quantileValues: Float64Array.of(1, -2, Number.NaN, 0),
+    });
+    const own = 'a="1"';
+    const renamed = 'exported_quantile="mine"';
+
+    test.each(['1.0', '2.0'] as const)(
+      'version %s: a series for each quantile, one for the sum and one for the count, as far as they are known',
+      (version) => {
+        const [{ body, counts } = expect.fail()] = requests(batchOf(latency), version);
+        const { series, metadata } = decodeWrite(version, body);
+        expect(series.map((it) => [seriesName(it), it.samples[0]!.value])).toEqual([
+          [`latency_seconds{${own},quantile="0.5",z="2"}`, 1],
+          [`latency_seconds{${own},quantile="1",z="2"}`, -2],
+          [`latency_seconds_sum{${own},z="2"}`, 7],
+          [`latency_seconds_count{${own},z="2"}`, 3],
+          [`latency_seconds{${renamed},quantile="0.5"}`, Number.NaN],
+          [`latency_seconds{${renamed},quantile="1"}`, 0],
+        ]);
+        expect(counts).toEqual({ samples: 6, histograms: 0, exemplars: 0 });
+        const described = { type: 5, help: '', unit: 'seconds' };
+        if (version === '1.0') expect(metadata).toEqual({ latency_seconds: described });
+        else for (const it of series) expect(it.metadata).toEqual(described);
+      },
+    );
+
+    test('sums and counts have a beginning, and quantiles have none', () => {
+      const { series } = decodeWrite('2.0', requests(batchOf(latency), '2.0')[0]!.body);
+      const began = series.map(({ samples }) => samples[0]!.start);
+      expect(began).toEqual([undefined, undefined, 1699999999000, 1699999999000, undefined, undefined]);
+    });
+
+    test.each(['1.0', '2.0'] as const)(
+      'version %s: the mark of the end is on all series that it may have',
+      (version) => {
+        const stale = { ...prepared(batchOf(latency)), isStale: true };
+        const { body } = ended(
+          encodeRemoteWrite(stale, { from: 0, to: 2, maxBytes: 1e6, maxSamples: 100, version }),
+        );
+        const { series } = decodeWrite(version, body);
+        expect(series.map(({ samples }) => samples[0]!.value)).toEqual(Array(8).fill('stale'));
+        expect(new Set(series.map(seriesName)).size).toBe(8);
+      },
+    );
+  });
+
+  test.each([
+    ['unknown', 0],
+    ['info', 6],
+    ['stateset', 7],
+    ['summary', 2],
+  ])('a gauge that was of the type %s is described as %d', (told, type) => {
+    const gauge = gaugeColumns({
+      ...common(1),
+      descriptor: { ...descriptor('g'), metadata: { 'prometheus.type': told } },
+      values: Float64Array.of(1),
+    });
+    const [first, second] = (['1.0', '2.0'] as const).map((version) =>
+      decodeWrite(version, requests(batchOf(gauge), version)[0]!.body),
+    );
+    expect(first!.metadata).toEqual({ g: { type, help: '', unit: '' } });
+    expect(second!.series[0]!.metadata?.type).toBe(type);
+    expect(second!.series[0]!.samples[0]!.start).toBeUndefined();
   });
 
   test('a start that is not before the sample is none', () => {

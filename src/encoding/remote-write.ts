@@ -1,6 +1,6 @@
 // A batch as requests of Prometheus's remote write.
 import type { ExemplarColumns } from '../data/metric-batch.ts';
-import { DataPointType } from '../data/metric-data.ts';
+import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { nativeHistograms } from './native-histogram.ts';
 import type { EncodedRequest, RequestRange } from './otlp-request.ts';
 import { exemplarLabels } from './prometheus-exemplars.ts';
@@ -95,14 +95,18 @@ function pointWriter(
   const { metric } = series;
   const endMillis = millisColumn(metric.endTimes, batch.timeOf);
   const startMillis = millisColumn(metric.startTimes, floorMillis);
-  // A gauge has no beginning.
-  const hasStart = series.type !== 'gauge';
+  // A gauge has no beginning, whatever it was in Prometheus.
+  const hasStart = metric.dataPointType !== DataPointType.GAUGE && series.type !== 'gauge';
   const exemplarsAt = batch.isStale ? undefined : metric.exemplars;
 
-  function begun(row: number): OwnLabels {
+  function timed(row: number, isBegun: boolean): void {
     const time = endMillis(row);
-    const start = hasStart ? startMillis(row) : 0;
+    const start = isBegun ? startMillis(row) : 0;
     message.at(time, start < time ? start : 0);
+  }
+
+  function begun(row: number): OwnLabels {
+    timed(row, hasStart);
     return message.labelsOf(series, metric.attributes[row]!);
   }
 
@@ -154,6 +158,27 @@ function pointWriter(
         // NaN means that no sum was kept, as for instruments that record negative values.
         if (batch.isStale || !Number.isNaN(sums[row]!)) one(sum, own, sums[row]!);
         one(count, own, total);
+      };
+    }
+    case SUMMARY: {
+      const { labels, sum, count } = series.quantiles!;
+      const { quantileValues, counts: totals, sums } = metric;
+      const width = labels.length;
+      return (row) => {
+        const own = begun(row);
+        const plan = series.plans(own.names);
+        // A quantile did not begin at zero, as a sum did.
+        timed(row, false);
+        for (let q = 0; q < width; q++) {
+          message.begin(plan, own, labels[q]);
+          message.sample(quantileValues[row * width + q]!);
+          message.end(series);
+        }
+        counts.samples += width;
+        timed(row, hasStart);
+        // NaN means that it is not known.
+        if (batch.isStale || !Number.isNaN(sums[row]!)) one(sum, own, sums[row]!);
+        if (batch.isStale || !Number.isNaN(totals[row]!)) one(count, own, totals[row]!);
       };
     }
     default:

@@ -8,6 +8,9 @@ import {
   type Histogram,
   type MetricData,
   type ResourceMetrics,
+  SUMMARY,
+  type Summary,
+  type SummaryMetricData,
 } from '../data/metric-data.ts';
 
 export const METRIC_KINDS = [
@@ -16,6 +19,7 @@ export const METRIC_KINDS = [
   'gauge',
   'histogram',
   'exponential histogram',
+  'summary',
 ] as const;
 
 export type MetricKind = (typeof METRIC_KINDS)[number];
@@ -42,7 +46,7 @@ export interface ReadablePoint {
   exemplars?: Exemplar[];
 }
 
-/** The value of a histogram. What was not recorded is absent. */
+/** The value of a histogram, or of a summary that a producer gave. What was not recorded is absent. */
 export interface ReadableDistribution {
   count: number;
   sum?: number;
@@ -53,6 +57,8 @@ export interface ReadableDistribution {
    * of an exponential histogram are bucket indexes.
    */
   buckets: Record<string, number>;
+  /** Of summaries only, which have no buckets: the values by quantile. */
+  quantiles?: Record<string, number>;
   /** Of exponential histograms only. */
   exponential?: { scale: number; zeroCount: number; negativeBuckets: Record<string, number> };
 }
@@ -62,7 +68,7 @@ export function readableMetrics({ scopeMetrics }: ResourceMetrics): ReadableMetr
   return scopeMetrics.flatMap(({ scope, metrics }) => metrics.map((metric) => readable(scope.name, metric)));
 }
 
-function readable(scope: string, metric: MetricData): ReadableMetric {
+function readable(scope: string, metric: MetricData | SummaryMetricData): ReadableMetric {
   const { name, unit, description } = metric.descriptor;
   return {
     name,
@@ -81,7 +87,7 @@ function readable(scope: string, metric: MetricData): ReadableMetric {
   };
 }
 
-function kindOf(metric: MetricData): MetricKind {
+function kindOf(metric: MetricData | SummaryMetricData): MetricKind {
   switch (metric.dataPointType) {
     case DataPointType.SUM:
       return metric.isMonotonic ? 'counter' : 'up-down counter';
@@ -91,10 +97,20 @@ function kindOf(metric: MetricData): MetricKind {
       return 'histogram';
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return 'exponential histogram';
+    case SUMMARY:
+      return 'summary';
   }
 }
 
-function distribution(value: Histogram | ExponentialHistogram): ReadableDistribution {
+function distribution(value: Histogram | ExponentialHistogram | Summary): ReadableDistribution {
+  if ('quantileValues' in value) {
+    return {
+      count: value.count,
+      ...(!Number.isNaN(value.sum) && { sum: value.sum }),
+      buckets: {},
+      quantiles: Object.fromEntries(value.quantileValues.map((own) => [own.quantile, own.value])),
+    };
+  }
   const { count, sum, min, max } = value;
   const summary = {
     count,

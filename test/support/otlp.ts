@@ -47,6 +47,8 @@ export interface DecodedMetric {
   sum?: DecodedData;
   histogram?: DecodedData;
   exponentialHistogram?: DecodedData;
+  summary?: DecodedData;
+  metadata?: unknown[];
 }
 
 export function decodeRequest(body: Uint8Array): DecodedRequest {
@@ -66,7 +68,7 @@ function normal(value: unknown, name = ''): unknown {
       ? { values: [] }
       : name === 'positive' || name === 'negative'
         ? { offset: 0 }
-        : 'value' in value
+        : 'value' in value && typeof value.value === 'object'
           ? { key: '' }
           : {};
   return { ...defaults, ...Object.fromEntries(members) };
@@ -74,7 +76,7 @@ function normal(value: unknown, name = ''): unknown {
 
 /** The one message of a metric that holds its points. */
 export function dataOf(metric: DecodedMetric): DecodedData {
-  return (metric.gauge ?? metric.sum ?? metric.histogram ?? metric.exponentialHistogram)!;
+  return (metric.gauge ?? metric.sum ?? metric.histogram ?? metric.exponentialHistogram ?? metric.summary)!;
 }
 
 /** Each point with all that surrounds it, with fields that were left out because of their default. */
@@ -82,7 +84,7 @@ export function rowsOf(request: DecodedRequest): unknown[] {
   return (request.resourceMetrics ?? []).flatMap(({ resource, schemaUrl = '', scopeMetrics }) =>
     scopeMetrics.flatMap(({ scope, schemaUrl: scopeSchemaUrl = '', metrics }) =>
       metrics.flatMap((metric) => {
-        const kind = (['gauge', 'sum', 'histogram', 'exponentialHistogram'] as const).find(
+        const kind = (['gauge', 'sum', 'histogram', 'exponentialHistogram', 'summary'] as const).find(
           (name) => metric[name],
         )!;
         const { dataPoints, aggregationTemporality, isMonotonic = false } = metric[kind]!;
@@ -98,6 +100,7 @@ export function rowsOf(request: DecodedRequest): unknown[] {
           name: metric.name ?? '',
           description: metric.description ?? '',
           unit: metric.unit ?? '',
+          metadata: metric.metadata ?? [],
           kind,
           temporality: aggregationTemporality,
           isMonotonic,
@@ -110,13 +113,18 @@ export function rowsOf(request: DecodedRequest): unknown[] {
 
 function withDefaults(kind: string, point: DecodedPoint): DecodedPoint {
   const exemplars = (point.exemplars ?? []) as DecodedPoint[];
+  const quantileValues = (point.quantileValues ?? []) as DecodedPoint[];
   return {
     attributes: [],
     startTimeUnixNano: '0',
     timeUnixNano: '0',
     ...(kind === 'histogram' && { count: '0', explicitBounds: [] }),
+    ...(kind === 'summary' && { count: '0', sum: 0 }),
     ...(kind === 'exponentialHistogram' && { count: '0', scale: 0, zeroCount: '0' }),
     ...point,
+    ...(kind === 'summary' && {
+      quantileValues: quantileValues.map((own) => ({ quantile: 0, value: 0, ...own })),
+    }),
     exemplars: exemplars.map((exemplar) => ({ filteredAttributes: [], timeUnixNano: '0', ...exemplar })),
   };
 }

@@ -56,9 +56,9 @@ export function decodeWrite(version: '1.0' | '2.0', body: Uint8Array): WrittenRe
       samples: { value?: string }[];
       histograms: { sum?: string }[];
       exemplars: { labels: Pairs | number[]; value: number; timestamp: string }[];
-      metadata?: { type: number; help?: number; unit?: number };
+      metadata?: { type?: number; help?: number; unit?: number };
     }[];
-    metadata?: { type: number; family: string; help?: string; unit?: string }[];
+    metadata?: { type?: number; family: string; help?: string; unit?: string }[];
   };
   const { symbols } = plain;
   const doubleOf = (bits: string | undefined): number | 'stale' => {
@@ -97,7 +97,10 @@ export function decodeWrite(version: '1.0' | '2.0', body: Uint8Array): WrittenRe
   if (new Set(families).size !== families.length) throw new Error('a family is described twice');
   const written = {
     metadata: Object.fromEntries(
-      (plain.metadata ?? []).map(({ type, family, help = '', unit = '' }) => [family, { type, help, unit }]),
+      (plain.metadata ?? []).map(({ type = 0, family, help = '', unit = '' }) => [
+        family,
+        { type, help, unit },
+      ]),
     ),
     series: plain.series.map(({ labels, samples, histograms, exemplars, metadata }) => {
       if (samples.length + histograms.length !== 1) throw new Error('a series has not one sample');
@@ -118,7 +121,7 @@ export function decodeWrite(version: '1.0' | '2.0', body: Uint8Array): WrittenRe
           labels: checked(exemplar.labels),
         })),
         ...(metadata && {
-          metadata: { type: metadata.type, help: symbol(metadata.help), unit: symbol(metadata.unit) },
+          metadata: { type: metadata.type ?? 0, help: symbol(metadata.help), unit: symbol(metadata.unit) },
         }),
       };
     }),
