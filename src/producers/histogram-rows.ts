@@ -4,9 +4,14 @@ import { histogramColumns, type MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { ExemplarRows } from './exemplar-rows.ts';
 import { startOf } from './number-rows.ts';
-import type { ReadingTime, Series, SeriesMemory } from './series.ts';
-
-type Labels = Readonly<Record<string, unknown>>;
+import {
+  areSameBeside,
+  firstOf,
+  type Labels,
+  type ReadingTime,
+  type Series,
+  type SeriesMemory,
+} from './series.ts';
 
 /** The samples of a series. */
 interface Gathered {
@@ -46,7 +51,7 @@ export class HistogramRows {
   addBucket(labels: Labels, cumulative: number, exemplar: unknown): void {
     const gathered = this.#of(labels);
     const bound = boundOf(labels.le);
-    if (bound === Number.POSITIVE_INFINITY) gathered.infinite = first(gathered.infinite, cumulative);
+    if (bound === Number.POSITIVE_INFINITY) gathered.infinite = firstOf(gathered.infinite, cumulative);
     else {
       gathered.bounds.push(bound);
       gathered.cumulative.push(cumulative);
@@ -56,18 +61,18 @@ export class HistogramRows {
 
   addSum(labels: Labels, value: number): void {
     const gathered = this.#of(labels);
-    gathered.sum = first(gathered.sum, value);
+    gathered.sum = firstOf(gathered.sum, value);
   }
 
   addCount(labels: Labels, value: number): void {
     const gathered = this.#of(labels);
     if (!Number.isNaN(gathered.count)) this.repeated++;
-    gathered.count = first(gathered.count, value);
+    gathered.count = firstOf(gathered.count, value);
   }
 
   /** The samples of a series mostly follow each other, which is cheaper to see than to look up. */
   #of(labels: Labels): Gathered {
-    if (this.#latest !== undefined && areSameBesideBound(labels, this.#latest.labels))
+    if (this.#latest !== undefined && areSameBeside('le', labels, this.#latest.labels))
       return this.#latest.gathered;
     const series = this.#memory.at(labels, 'le');
     let gathered = this.#gathered.get(series);
@@ -165,24 +170,8 @@ function groupOf(groups: Map<string, Group>, boundaries: number[]): Group {
   return group;
 }
 
-/** Of two series with the same labels the first stays. */
-function first(known: number, value: number): number {
-  return Number.isNaN(known) ? value : known;
-}
-
 function boundOf(le: unknown): number {
   return le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le);
-}
-
-function areSameBesideBound(a: Labels, b: Labels): boolean {
-  let names = 0;
-  for (const name in a) {
-    if (name === 'le') continue;
-    names++;
-    if (a[name] !== b[name]) return false;
-  }
-  for (const name in b) if (name !== 'le') names--;
-  return names === 0;
 }
 
 /** Puts the bounds in order, and leaves out doubles and those below all numbers, which no value is in. */

@@ -8,6 +8,7 @@ import { HistogramRows } from './histogram-rows.ts';
 import { type NumberKind, NumberRows } from './number-rows.ts';
 import type { RawMetric } from './prom-client-registry.ts';
 import type { ReadingTime, SeriesMemory } from './series.ts';
+import { isQuantile, SummaryRows } from './summary-rows.ts';
 
 export interface Conversion {
   /** Whether a counter whose name has no `_total` keeps its name, and so cannot be told as one. */
@@ -44,6 +45,7 @@ export function* converted(
     description: help,
     unit: '',
     valueType: ValueType.DOUBLE,
+    ...metadataOf(type),
   });
   const memories = new Map<string, SeriesMemory>();
   const memory = (shown: string) => {
@@ -55,13 +57,14 @@ export function* converted(
     return known;
   };
   const histogram = type === 'histogram' ? new HistogramRows(memory(name), read) : undefined;
+  const summary = type === 'summary' ? new SummaryRows(memory(name), read) : undefined;
   /** Everything else, by the name that it is shown under. */
   const numbers = new Map<string, NumberRows>();
   const rowsOf = (shown: string): NumberRows => {
     let rows = numbers.get(shown);
     if (rows === undefined) {
-      const kind = numberKind(type, name, shown, keepsNames);
-      if (kind === 'total' && type === 'counter') onCounterWithoutTotal(shown);
+      const kind = numberKind(type, shown, keepsNames);
+      if (kind === 'total') onCounterWithoutTotal(shown);
       rows = new NumberRows(kind, memory(shown), read);
       numbers.set(shown, rows);
     }
@@ -73,7 +76,7 @@ export function* converted(
   let count = 0;
   for (const sample of isObject(metric.values) ? metric.values : []) {
     if (++count % SAMPLES_PER_STEP === 0) yield;
-    const shown = typeof sample.metricName === 'string' ? sample.metricName : name;
+    const shown: string = typeof sample.metricName === 'string' ? sample.metricName : name;
     const own = isObject(sample.labels) ? sample.labels : {};
     const labels = hasDefaults ? { ...defaultLabels, ...own } : own;
     const value = numberOf(sample.value);
@@ -81,9 +84,15 @@ export function* converted(
       histogram.addBucket(labels, value, sample.exemplar);
     else if (histogram !== undefined && shown === `${name}_sum`) histogram.addSum(labels, value);
     else if (histogram !== undefined && shown === `${name}_count`) histogram.addCount(labels, value);
+    else if (summary !== undefined && shown === name && isQuantile(own.quantile))
+      summary.addQuantile(labels, value);
+    else if (summary !== undefined && shown === `${name}_sum`) summary.addSum(labels, value);
+    else if (summary !== undefined && shown === `${name}_count`) summary.addCount(labels, value);
     else rowsOf(isTotal ? withTotal(shown) : shown).add(labels, value, sample.exemplar);
   }
 
+  // Before samples of its name that are none of its own: of two metrics with a name Prometheus has the first.
+  if (summary !== undefined) metrics.push(...(yield* summary.columns(described(name))));
   for (const [shown, rows] of numbers) {
     metrics.push(rows.columns(described(shown)));
     yield;
@@ -96,7 +105,7 @@ export function* converted(
       `${histograms.broken} of its series are no histogram: counts fall from a bucket to the next`,
     );
   }
-  let repeated = histogram?.repeated ?? 0;
+  let repeated = (histogram ?? summary)?.repeated ?? 0;
   for (const rows of numbers.values()) repeated += rows.repeated;
   if (repeated > 0) throw new Error(`${repeated} of its series are there twice, of which the first goes out`);
 }
@@ -106,12 +115,22 @@ function withTotal(name: string): string {
   return `${name.replace(/_total$/, '')}_total`;
 }
 
-function numberKind(type: unknown, name: string, shown: string, keepsNames: boolean): NumberKind {
-  if (type === 'counter') return keepsNames && !shown.endsWith('_total') ? 'total' : 'counter';
-  // JavaScript's data model has no summaries. These are no counters, because those would get `_total` behind the name.
-  if (type === 'summary' && shown === `${name}_sum`) return 'sum';
-  if (type === 'summary' && shown === `${name}_count`) return 'total';
-  return 'gauge';
+function numberKind(type: unknown, shown: string, keepsNames: boolean): NumberKind {
+  if (type !== 'counter') return 'gauge';
+  return keepsNames && !shown.endsWith('_total') ? 'total' : 'counter';
+}
+
+/** What objects that are registered beside the clients' own metrics may say that they are, of which OpenTelemetry makes gauges. */
+const GAUGE_TYPES = new Map<unknown, string>([
+  ['untyped', 'unknown'],
+  ['unknown', 'unknown'],
+  ['info', 'info'],
+  ['stateset', 'stateset'],
+]);
+
+function metadataOf(type: unknown): Pick<MetricDescriptor, 'metadata'> {
+  const told = GAUGE_TYPES.get(type);
+  return told === undefined ? {} : { metadata: { 'prometheus.type': told } };
 }
 
 function numberOf(value: unknown): number {

@@ -24,7 +24,7 @@ export interface Series {
   read: ReadingTime;
 }
 
-type Labels = Readonly<Record<string, unknown>>;
+export type Labels = Readonly<Record<string, unknown>>;
 
 /** The series of one metric. */
 export class SeriesMemory {
@@ -109,6 +109,23 @@ export class SeriesMemory {
   get readNumber(): number {
     return this.#before.number;
   }
+}
+
+/** Whether two label sets differ at most in one label, which tells the samples of a series apart. */
+export function areSameBeside(without: string, a: Labels, b: Labels): boolean {
+  let names = 0;
+  for (const name in a) {
+    if (name === without) continue;
+    names++;
+    if (a[name] !== b[name]) return false;
+  }
+  for (const name in b) if (name !== without) names--;
+  return names === 0;
+}
+
+/** Of two samples with the same labels the first stays; NaN is none. */
+export function firstOf(known: number, value: number): number {
+  return Number.isNaN(known) ? value : known;
 }
 
 /** A label's value as the client would write it. */
