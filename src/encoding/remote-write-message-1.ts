@@ -97,8 +97,10 @@ export class WriteRequest implements RemoteWriteMessage<EncodedLabels> {
   /** The buckets of a histogram differ in their bound alone. */
   #repeat(bound: Label): void {
     const out = this.#out;
-    const piece = this.#pieceOf(bound, [bound]);
-    const [before, behind, end] = [this.#before, this.#behind, this.#end];
+    const piece = this.#pieces.get(bound) ?? this.#newPiece(bound, [bound]);
+    const before = this.#before;
+    const behind = this.#behind;
+    const end = this.#end;
     out.reserve(before - this.#labels + piece.length + end - behind + WORD);
     const labels = out.at;
     copy(out, out.view, this.#labels, before - this.#labels);
@@ -121,7 +123,7 @@ export class WriteRequest implements RemoteWriteMessage<EncodedLabels> {
     for (let p = 0; p <= parts.length; p++) {
       if (p === boundAt) {
         this.#before = out.at;
-        const piece = this.#pieceOf(bound!, [bound!]);
+        const piece = this.#pieces.get(bound!) ?? this.#newPiece(bound!, [bound!]);
         out.reserve(piece.length + WORD);
         copy(out, this.#pieceBytes.view, piece.from, piece.length);
         this.#behind = out.at;
@@ -129,7 +131,7 @@ export class WriteRequest implements RemoteWriteMessage<EncodedLabels> {
       const part = parts[p];
       if (part === undefined) break;
       if (part.fixed !== undefined) {
-        const piece = this.#pieceOf(part, part.fixed);
+        const piece = this.#pieces.get(part) ?? this.#newPiece(part, part.fixed);
         out.reserve(piece.length + WORD);
         copy(out, this.#pieceBytes.view, piece.from, piece.length);
       } else {
@@ -216,16 +218,13 @@ export class WriteRequest implements RemoteWriteMessage<EncodedLabels> {
     return this.#out.written;
   }
 
-  #pieceOf(key: PlanPart | Label, labels: readonly Label[]): Piece {
-    let piece = this.#pieces.get(key);
-    if (piece === undefined) {
-      const bytes = encodedLabels(labels);
-      const out = this.#pieceBytes;
-      out.reserve(bytes.length + WORD);
-      piece = { from: out.at, length: bytes.length };
-      out.byteText(bytes);
-      this.#pieces.set(key, piece);
-    }
+  #newPiece(key: PlanPart | Label, labels: readonly Label[]): Piece {
+    const bytes = encodedLabels(labels);
+    const out = this.#pieceBytes;
+    out.reserve(bytes.length + WORD);
+    const piece = { from: out.at, length: bytes.length };
+    out.byteText(bytes);
+    this.#pieces.set(key, piece);
     return piece;
   }
 }

@@ -37,8 +37,9 @@ export class Request implements RemoteWriteMessage<LabelValues> {
   #own: LabelValues | undefined;
   #names: LabelNames | undefined;
   readonly #ownRefs: number[] = [];
-  /** Those of the last series, and which of them is the bound. */
+  /** Those of the last series, how many they are, and which of them is the bound. */
   readonly #seriesRefs: number[] = [];
+  #length = 0;
   #plan: LabelPlan | undefined;
   #boundAt = 0;
   readonly #fixedRefs = new Map<PlanPart | Label, number[]>();
@@ -81,36 +82,41 @@ export class Request implements RemoteWriteMessage<LabelValues> {
     this.#start = out.open(0x2a);
     const refs = out.open(0x0a);
     // The buckets of a histogram differ in their bound alone.
-    if (bound !== undefined && plan === this.#plan && own === this.#own) this.#write(this.#repeated(bound));
-    else this.#write(this.#assembled(plan, own, bound));
+    if (bound !== undefined && plan === this.#plan && own === this.#own) this.#repeat(bound);
+    else this.#assemble(plan, own, bound);
+    this.#write(this.#seriesRefs, this.#length);
     out.close(refs);
     out.reserve(SAMPLE_ROOM);
   }
 
-  #repeated(bound: Label): readonly number[] {
-    const refs = this.#seriesRefs;
-    refs[this.#boundAt] = this.#refsOf(bound, [bound])[1]!;
-    return refs;
+  #repeat(bound: Label): void {
+    const refs = this.#fixedRefs.get(bound) ?? this.#newRefs(bound, [bound]);
+    this.#seriesRefs[this.#boundAt] = refs[1]!;
   }
 
-  #assembled(plan: LabelPlan, own: LabelValues, bound: Label | undefined): readonly number[] {
+  #assemble(plan: LabelPlan, own: LabelValues, bound: Label | undefined): void {
     const { parts, boundAt } = plan;
     this.#plan = plan;
     if (own !== this.#own) this.#take(own);
-    const refs = this.#seriesRefs;
-    refs.length = 0;
+    this.#length = 0;
     for (let p = 0; p <= parts.length; p++) {
       if (p === boundAt) {
-        refs.push(...this.#refsOf(bound!, [bound!]));
-        this.#boundAt = refs.length - 1;
+        const refs = this.#fixedRefs.get(bound!) ?? this.#newRefs(bound!, [bound!]);
+        this.#append(refs, 0, refs.length);
+        this.#boundAt = this.#length - 1;
       }
       const part = parts[p];
       if (part === undefined) break;
       if (part.fixed !== undefined) {
-        for (const ref of this.#refsOf(part, part.fixed)) refs.push(ref);
-      } else for (let i = 2 * part.from; i < 2 * part.to; i++) refs.push(this.#ownRefs[i]!);
+        const refs = this.#fixedRefs.get(part) ?? this.#newRefs(part, part.fixed);
+        this.#append(refs, 0, refs.length);
+      } else this.#append(this.#ownRefs, 2 * part.from, 2 * part.to);
     }
-    return refs;
+  }
+
+  /** In place of what the series before had: an array that is emptied gives its memory back, and takes new one. */
+  #append(refs: readonly number[], from: number, to: number): void {
+    for (let i = from; i < to; i++) this.#seriesRefs[this.#length++] = refs[i]!;
   }
 
   #take(own: LabelValues): void {
@@ -153,7 +159,7 @@ export class Request implements RemoteWriteMessage<LabelValues> {
     const start = out.open(0x22);
     const refs = out.open(0x0a);
     const numbers = labels.flatMap((label) => [this.#number(label.name), this.#number(label.value)]);
-    this.#write(numbers);
+    this.#write(numbers, numbers.length);
     out.close(refs);
     writeExemplarValue(out, value, time);
     out.close(start);
@@ -212,22 +218,19 @@ export class Request implements RemoteWriteMessage<LabelValues> {
     return number;
   }
 
-  #refsOf(key: PlanPart | Label, labels: readonly Label[]): number[] {
-    let refs = this.#fixedRefs.get(key);
-    if (refs === undefined) {
-      refs = labels.flatMap(({ name, value }) => [this.#number(name), this.#number(value)]);
-      this.#fixedRefs.set(key, refs);
-    }
+  #newRefs(key: PlanPart | Label, labels: readonly Label[]): number[] {
+    const refs = labels.flatMap(({ name, value }) => [this.#number(name), this.#number(value)]);
+    this.#fixedRefs.set(key, refs);
     return refs;
   }
 
   /** In a loop of its own, which keeps the position in a register. */
-  #write(refs: readonly number[]): void {
+  #write(refs: readonly number[], length: number): void {
     const out = this.#out;
-    out.reserve(MAX_VARINT32_SIZE * refs.length);
+    out.reserve(MAX_VARINT32_SIZE * length);
     const { bytes } = out;
     let { at } = out;
-    for (let i = 0; i < refs.length; i++) {
+    for (let i = 0; i < length; i++) {
       let ref = refs[i]!;
       for (; ref >= 0x80; ref >>>= 7) bytes[at++] = (ref & 0x7f) | 0x80;
       bytes[at++] = ref;

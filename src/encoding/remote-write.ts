@@ -11,6 +11,7 @@ import type { RemoteWriteMessage, RemoteWriteVersion } from './remote-write-mess
 import { WriteRequest } from './remote-write-message-1.ts';
 import { Request } from './remote-write-message-2.ts';
 import type { Plans, PreparedSeries, SeriesMetric } from './remote-write-series.ts';
+import { wholeMillis } from './time-column.ts';
 
 export interface RemoteWriteBatch {
   readonly series: PreparedSeries;
@@ -93,8 +94,8 @@ function pointWriter(
   counts: WriteCounts,
 ): (row: number) => void {
   const { metric } = series;
-  const endMillis = millisColumn(metric.endTimes, batch.timeOf);
-  const startMillis = millisColumn(metric.startTimes, floorMillis);
+  const endMillis = sameMillis(metric.endTimes, batch.timeOf);
+  const startMillis = wholeMillis(metric.startTimes);
   // A gauge has no beginning, whatever it was in Prometheus.
   const hasStart = metric.dataPointType !== DataPointType.GAUGE && series.type !== 'gauge';
   const exemplarsAt = batch.isStale ? undefined : metric.exemplars;
@@ -203,8 +204,8 @@ export function floorMillis(nanos: bigint): number {
   return Number(nanos / 1_000_000n);
 }
 
-/** Points mostly have the time of the one before, and a bigint division takes longer than all else of a sample. */
-function millisColumn(nanos: BigUint64Array, toMillis: (nanos: bigint) => number): (row: number) => number {
+/** The points of a collection have one time, and a bigint takes longer than all else of a sample. */
+function sameMillis(nanos: BigUint64Array, toMillis: (nanos: bigint) => number): (row: number) => number {
   const halves = new Uint32Array(nanos.buffer, nanos.byteOffset, 2 * nanos.length);
   let low = -1;
   let high = -1;
