@@ -15,17 +15,32 @@ import { serversFolder } from './cache.js';
 const PACKAGES = {
   'victoria-metrics': [{ suite: 'sid', version: '1.145.0+ds1-2' }, { suite: 'trixie' }],
   'prometheus-pushgateway': [{ suite: 'sid', version: '1.11.2-1' }, { suite: 'trixie' }],
+  // Any version does. Installed, it would take port 80 whenever the system starts.
+  nginx: [{ suite: 'trixie' }, { suite: 'bookworm' }],
 };
+
+/**
+ * Where a package has its binary when not in `usr/bin` and by its own name, and what it is asked to see whether it runs.
+ *
+ * @type {Record<string, { binary: string, version: string }>}
+ */
+const BINARIES = { nginx: { binary: 'usr/sbin/nginx', version: '-v' } };
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 /**
  * Where a binary is, or will be once it is unpacked.
  *
- * @param {string} name
+ * @param {string} name of the package
+ * @param {string} [binary] below the folder of the package; default its main one
  */
-export function unpackedPath(name) {
-  return join(folderOf(name), 'usr', 'bin', name);
+export function unpackedPath(name, binary = mainBinary(name).binary) {
+  return join(folderOf(name), binary);
+}
+
+/** @param {string} name */
+function mainBinary(name) {
+  return BINARIES[name] ?? { binary: `usr/bin/${name}`, version: '--version' };
 }
 
 /** Unpacks what is not there yet, and says what. */
@@ -56,8 +71,8 @@ function unpack(name) {
         download(work, suite, version === undefined ? name : `${name}=${version}`);
         // The shell finds the one file, whose name has the version in an encoding of its own.
         run('sh', ['-c', 'dpkg-deb --extract ./*.deb "$0" && rm ./*.deb', unpacked], work);
-        const binary = join(unpacked, 'usr', 'bin', name);
-        run(binary, ['--version'], work);
+        const { binary, version: asked } = mainBinary(name);
+        run(join(unpacked, binary), [asked], work);
         if (!existsSync(folderOf(name))) renameSync(unpacked, folderOf(name));
         return `${name} ${version ?? ''} of ${suite}`;
       } catch (error) {
@@ -89,6 +104,8 @@ function download(folder, suite, what) {
   const options = [
     ...['-o', `Dir::Etc::SourceList=${sources}`, '-o', 'Dir::Etc::SourceParts=/dev/null'],
     ...['-o', `Dir::State::Lists=${lists}`, '-o', `Dir::Cache=${cache}`],
+    // What is installed would be preferred, even to what is asked for.
+    ...['-o', 'Dir::State::status=/dev/null'],
     ...['-o', 'APT::Sandbox::User=root', '--quiet', '--quiet'],
   ];
   run('apt-get', [...options, 'update'], folder);

@@ -48,12 +48,12 @@ export function pushgatewayGroup(
 }
 
 /**
- * Base64 for values that no path can have: empty ones, those with a slash, which servers decode before they split, and the
- * dots that clients and servers take for folders.
+ * Base64 for values that no path can have: empty ones, those with a slash, which servers decode before they split, those with
+ * a NUL, which nginx refuses, and the dots that clients and servers take for folders.
  */
 function segment(name: string, value: string): string {
   if (value === '') return `/${name}@base64/=`;
-  if (/\/|^\.\.?$/.test(value)) return `/${name}@base64/${Buffer.from(value).toString('base64url')}`;
+  if (/[/\0]|^\.\.?$/.test(value)) return `/${name}@base64/${Buffer.from(value).toString('base64url')}`;
   return `/${name}/${encodeURIComponent(value)}`;
 }
 

@@ -1,14 +1,17 @@
 // Finding the samples for which a receiver refuses a whole request.
 import type { ExportError } from '../data/errors.ts';
 import type { PartialSuccess } from '../encoding/otlp-response.ts';
+import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { SendWrite, WriteRequest } from './remote-write-transport.ts';
 
 /** How often one export may cut a request in two; one bad sample among 2,000 takes eleven cuts. */
 const MAX_CUTS = 64;
 
-/** What cuts are left, for all requests of an export. */
+/** What is known of refusals, for all requests of an export. */
 export interface Cuts {
   left: number;
+  /** What the receiver says to a request without samples; undefined where it takes it. */
+  toNothing?: Promise<string | undefined>;
 }
 
 export const cutsOfExport = (): Cuts => ({ left: MAX_CUTS });
@@ -23,12 +26,25 @@ interface Progress {
 
 /**
  * Version 1.0 answers 400 for all of a request when one of its samples is too old or out of order. It is cut in two, and those
- * again, until such samples are alone or there have been enough cuts, so that the others arrive.
+ * again, until such samples are alone or there have been enough cuts, so that the others arrive. Some gateways answer 400 for
+ * a token or a path that they do not know, so the first that is refused is followed by a request without samples: where that
+ * is refused in the same words, none is cut.
  *
  * @returns sends a request; when it is asked to send the same one again, it goes on with the pieces that are left
  */
 export function isolating(send: SendWrite) {
   const progressOf = new WeakMap<WriteRequest, Progress>();
+
+  /** Whether the samples have nothing to do with it. */
+  async function isForAll(refusal: ExportError, request: WriteRequest, cuts: Cuts, signal: AbortSignal) {
+    cuts.toNothing ??= send(withoutSamples(request), signal).then(({ badRequest }) => badRequest?.message);
+    try {
+      return (await cuts.toNothing) === refusal.message;
+    } catch (error) {
+      delete cuts.toNothing;
+      throw error;
+    }
+  }
 
   return async (
     request: WriteRequest,
@@ -48,7 +64,8 @@ export function isolating(send: SendWrite) {
       // All of its points may have been left out.
       const { partial, badRequest } = piece.body.length > 0 ? await send(piece, signal) : {};
       const { from, to } = piece;
-      if (badRequest !== undefined && to - from > 1 && cuts.left > 0) {
+      const mayCut = badRequest !== undefined && to - from > 1 && cuts.left > 0;
+      if (mayCut && !(await isForAll(badRequest, piece, cuts, signal))) {
         cuts.left--;
         const middle = Math.ceil((from + to) / 2);
         pending.splice(0, 1, await piece.piece(from, middle), await piece.piece(middle, to));
@@ -63,4 +80,16 @@ export function isolating(send: SendWrite) {
     if (because !== undefined && rejected >= request.to - request.from) throw because;
     return reason === undefined ? undefined : { rejectedDataPoints: rejected, errorMessage: reason };
   };
+}
+
+/** In version 2.0 with its first symbol, which is to be there always and empty. */
+const NOTHING: Record<RemoteWriteVersion, Uint8Array> = {
+  '1.0': new Uint8Array(0),
+  '2.0': Uint8Array.of(0x22, 0),
+};
+
+function withoutSamples(request: WriteRequest): WriteRequest {
+  const counts = { samples: 0, histograms: 0, exemplars: 0 };
+  const nothing = (version: RemoteWriteVersion) => ({ ...request, version, body: NOTHING[version], counts });
+  return { ...nothing(request.version), encodedIn: async (version) => nothing(version) };
 }

@@ -280,6 +280,7 @@ describe('remoteWrite', () => {
         written(request).series.some(({ labels }) => bad.includes(labels.series ?? ''))
           ? { status: 400, body: 'out of order sample' }
           : { status: 204 };
+    const isEmpty = (request: StubRequest) => written(request).series.length === 0;
     const seriesIn = (requests: StubRequest[]) =>
       samplesIn(requests).flatMap(({ labels }) => labels.series ?? []);
     const isTaken = (request: StubRequest, ...bad: string[]) =>
@@ -297,14 +298,48 @@ describe('remoteWrite', () => {
     });
 
     test('is looked for within bounds: what cannot be told apart is refused with it', async () => {
-      const { url, requests } = await serveHttp({ answer: () => ({ status: 400, body: 'too old' }) });
+      const { url, requests } = await serveHttp({
+        answer: (request) => (isEmpty(request) ? { status: 204 } : { status: 400, body: 'too old' }),
+      });
       const exporter = made({ url, maxSamplesPerRequest: 200 });
       const { code, error } = await answered(exporter, counterBatch(1, 1_000));
       // Where nothing was taken it is no success.
       expect(code).toBe(ExportResultCode.FAILED);
       expect(error).toMatchObject({ code: 'REJECTED', retryable: false });
-      // Each cut makes two requests of one.
-      expect(requests.length).toBeLessThanOrEqual(6 + 2 * 64);
+      // Each cut makes two requests of one; one of all is empty.
+      expect(requests.length).toBeGreaterThan(2 * 64);
+      expect(requests.length).toBeLessThanOrEqual(7 + 2 * 64);
+    });
+
+    test.each(['1.0', '2.0'] as const)(
+      'is not looked for where %s without samples is refused in the same words',
+      async (version) => {
+        const { url, requests } = await serveHttp({ answer: () => ({ status: 400, body: 'no such token' }) });
+        const exporter = made({ url, version, maxSamplesPerRequest: 200, concurrency: 2 });
+        const { code, error } = await answered(exporter, counterBatch(1, 1_000));
+        expect([code, error]).toMatchObject([ExportResultCode.FAILED, { code: 'REJECTED' }]);
+        expect(String(error)).toContain('was answered 400: no such token');
+        const sizes = requests.map((request) => written(request).series.length);
+        expect(sizes.filter((size) => size > 0).reduce((sum, size) => sum + size)).toBe(1_000);
+        expect(sizes.filter((size) => size === 0)).toHaveLength(1);
+        await exported(exporter, counterBatch(1, 10));
+        // Who knows what is wrong the next time.
+        expect(requests.filter(isEmpty)).toHaveLength(2);
+      },
+    );
+
+    test('is looked for where requests without samples are refused for being so, and when that failed at first', async () => {
+      let count = 0;
+      const { url, requests } = await serveHttp({
+        answer: (request) => {
+          if (!isEmpty(request)) return refusing('77')(request);
+          return ++count === 1 ? { status: 503 } : { status: 400, body: 'empty' };
+        },
+      });
+      const error = await exported(made({ url }), counterBatch(1, 200));
+      expect(error).toMatchObject({ code: 'REJECTED', rejectedDataPoints: 1 });
+      expect(inOrder(seriesIn(requests.filter((it) => isTaken(it, '77'))))).toEqual(others(200, '77'));
+      expect(count).toBe(2);
     });
 
     test('is looked for on from where a passing failure stopped it', async () => {
@@ -379,13 +414,18 @@ describe('remoteWrite', () => {
     });
 
     test('are no request by themselves', async () => {
-      const { url, requests } = await receiver([{ status: 400 }, { status: 400 }, { status: 400 }]);
+      const { url, requests } = await receiver([
+        { status: 400 },
+        { status: 204 },
+        { status: 400 },
+        { status: 400 },
+      ]);
       // Cut in two, the second half is nothing but the first one again.
       const sets = [{ a: 1 }, { a: 2 }, { a: 1 }, { a: 2 }];
       const twice = batch({}, ...sets);
       for (const set of twice.scopeMetrics[0]!.metrics[0]!.attributes) set.id = -1;
       await exported(made({ url, retry: false }), twice);
-      expect(requests.map((request) => written(request).series.length)).toEqual([2, 2, 1, 1]);
+      expect(requests.map((request) => written(request).series.length)).toEqual([2, 0, 2, 1, 1]);
     });
 
     test('of a batch that says the same twice, from whatever SDK', async () => {
@@ -500,12 +540,13 @@ describe('remoteWrite', () => {
   test('what a receiver leaves out of each half of a request is counted', async () => {
     const { url, requests } = await receiver([
       { status: 400 },
+      { status: 204 },
       { status: 204, headers: { 'X-Prometheus-Remote-Write-Samples-Written': 1 } },
       { status: 204, headers: { 'X-Prometheus-Remote-Write-Samples-Written': 0 } },
     ]);
     const exporter = made({ url, targetInfo: false });
     expect(await exported(exporter, counterBatch(1, 4))).toMatchObject({ rejectedDataPoints: 3 });
-    expect(requests).toHaveLength(3);
+    expect(requests).toHaveLength(4);
   });
 
   describe('series that end', () => {

@@ -146,6 +146,18 @@ describe('a failure', () => {
     expect(error!.message).toBe(`[UNAVAILABLE] http://127.0.0.1:${port}/a cannot be reached (ECONNREFUSED)`);
   });
 
+  test('does not repeat what the answer repeats of the secrets of the request', async () => {
+    const stub = await serveHttp({
+      answer: ({ url, headers }) => ({
+        status: 400,
+        body: `${url} ${headers.authorization} ${headers['x-key']}`,
+      }),
+    });
+    const url = stub.url.replace('//', '//me:hunter2@');
+    const { body } = await clientOf().send(`${url}?token=s3cret`, { headers: { 'x-key': 'k3y-of-me' } });
+    expect(body.toString()).toMatch(/\?token=\*{6} Basic \*{16} \*{9}$/);
+  });
+
   test('in the midst of a request says that it may have been taken', async () => {
     const stub = await serveHttp();
     const proxy = await startFaultProxy(stub.port);

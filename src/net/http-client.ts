@@ -8,6 +8,7 @@ import { NOTHING_OWED } from '../data/owed-points.ts';
 import type { HttpAddress } from './http-address.ts';
 import { connectionError } from './http-error.ts';
 import { type ProxyFor, type ProxyOptions, proxyFor } from './http-proxy.ts';
+import { maskSecrets } from './masked-answer.ts';
 import { type TlsMaterial, type TlsOptions, tlsSource } from './tls.ts';
 
 export interface HttpClientOptions {
@@ -59,7 +60,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** Decompressed. */
+  /** Decompressed, and without the secrets of the request. */
   readonly body: Buffer;
 }
 
@@ -122,11 +123,12 @@ export function httpClient(owner: string, options: HttpClientOptions = {}): Http
       const { shown } = address;
       try {
         const { authorization } = address;
+        const sent = { ...(authorization && { authorization }), 'accept-encoding': 'gzip', ...headers };
         const response = await (await dispatcherFor(address)).request({
           origin: address.origin,
           path: address.path,
           method,
-          headers: { ...(authorization && { authorization }), 'accept-encoding': 'gzip', ...headers },
+          headers: sent,
           body,
           signal,
           // The signal is the one limit of time; undici's restart with each byte.
@@ -139,7 +141,8 @@ export function httpClient(owner: string, options: HttpClientOptions = {}): Http
           response.body.on('error', () => {}).destroy();
           throw redirected(shown, status, answered.location);
         }
-        return { status, headers: answered, body: await bodyOf(shown, response.body, status, answered) };
+        const answer = await bodyOf(shown, response.body, status, answered);
+        return { status, headers: answered, body: maskSecrets(address.path, sent, answer) };
       } catch (error) {
         if (error instanceof ExportError) throw error;
         throw connectionError(shown, error, signal);
