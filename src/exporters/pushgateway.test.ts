@@ -81,6 +81,7 @@ describe('pushgateway', () => {
     [{ instance: 'host-1', env: 'a b+c' }, '/metrics/job/batch/env/a%20b%2Bc/instance/host-1'],
     [{ path: '/var/tmp' }, '/metrics/job/batch/path@base64/L3Zhci90bXA'],
     [{ empty: '' }, '/metrics/job/batch/empty@base64/='],
+    [{ nul: 'a\0b' }, '/metrics/job/batch/nul@base64/YQBi'],
     [{ dot: '.', dots: '..', three: '...' }, '/metrics/job/batch/dot@base64/Lg/dots@base64/Li4/three/...'],
     [{ hostile: '%2F?#\\"\n' }, '/metrics/job/batch/hostile/%252F%3F%23%5C%22%0A'],
     [{ text: 'ü💥' }, '/metrics/job/batch/text/%C3%BC%F0%9F%92%A5'],

@@ -156,6 +156,15 @@ describe('remoteWrite', () => {
     expect(requests).toHaveLength(1);
   });
 
+  test("of a gateway's page only the title is said", async () => {
+    const page = '<html>\n<head><title>403 Forbidden</title></head>\n<body><h1>no</h1></body>';
+    const answer = (type: string) => ({ status: 403, headers: { 'content-type': type }, body: page });
+    const { url } = await receiver([answer('text/html; charset=utf-8'), answer('text/plain')]);
+    const exporter = made({ url });
+    expect((await exported(exporter, counterBatch(1)))!.message).toMatch(/ was answered 403: 403 Forbidden$/);
+    expect((await exported(exporter, counterBatch(1)))!.message).toContain('<h1>no</h1>');
+  });
+
   test('a Retry-After is kept', async () => {
     const { url, requests } = await receiver([{ status: 429, headers: { 'retry-after': '1' } }]);
     const start = performance.now();

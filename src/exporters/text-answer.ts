@@ -30,8 +30,11 @@ export function answerError(
   return new ExportError(code, message, { retryable, retryAfterMs });
 }
 
-/** The body in one line; whatever it is, it goes into a log. */
-export function reasonIn({ body }: HttpResponse): string {
+/** The body in one line, of a gateway's page its title; whatever it is, it goes into a log. */
+export function reasonIn({ headers, body }: HttpResponse): string {
   // A character has four bytes at most.
-  return oneLine(body.subarray(0, 4 * MAX_REASON).toString(), MAX_REASON);
+  const text = body.subarray(0, 4 * MAX_REASON).toString();
+  const isPage = /^text\/html\b/i.test(headers['content-type'] ?? '');
+  const title = isPage ? /<title>([^<]+)/i.exec(text)?.[1] : undefined;
+  return oneLine(title ?? text, MAX_REASON);
 }

@@ -7,7 +7,7 @@ import { answersOk, type ServerProcess, startServer } from './server-process.ts'
 
 export interface Nginx extends ServerProcess {
   readonly url: string;
-  /** The status of each answer so far that a client waited for, in order. */
+  /** The status of each answer so far; the last ones may come a moment later. */
   statuses(): number[];
 }
 

@@ -108,9 +108,9 @@ export async function startServer({ command, volume, args, isReady }: ServerComm
 }
 
 /** For `isReady`. */
-export async function answersOk(url: string): Promise<boolean> {
+export async function answersOk(url: string, request?: RequestInit): Promise<boolean> {
   try {
-    return (await fetch(url)).ok;
+    return (await fetch(url, request)).ok;
   } catch {
     return false;
   }

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { unpackedPath } from '../../../scripts/servers/debian-servers.js';
 import { freePort } from '../../support/free-port.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
@@ -49,7 +50,7 @@ export async function startVmauth(
     async admit(present, isSo) {
       write(present);
       await fetch(`${url}/-/reload`);
-      while (!(await isSo()));
+      while (!(await isSo())) await setTimeout(10);
     },
   };
 }
