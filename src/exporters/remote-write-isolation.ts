@@ -1,5 +1,5 @@
 // Finding the samples for which a receiver refuses a whole request.
-import type { ExportError } from '../data/errors.ts';
+import { ExportError } from '../data/errors.ts';
 import type { PartialSuccess } from '../encoding/otlp-response.ts';
 import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { SendWrite, WriteRequest } from './remote-write-transport.ts';
@@ -27,23 +27,33 @@ interface Progress {
 /**
  * Version 1.0 answers 400 for all of a request when one of its samples is too old or out of order. It is cut in two, and those
  * again, until such samples are alone or there have been enough cuts, so that the others arrive. Some gateways answer 400 for
- * a token or a path that they do not know, so the first that is refused is followed by a request without samples: where that
- * is refused in the same words, none is cut.
+ * a token or a tenant that they do not know, so the first that is refused is followed by a request without samples: where that
+ * is refused in the same words, no sample is to blame.
  *
  * @returns sends a request; when it is asked to send the same one again, it goes on with the pieces that are left
  */
 export function isolating(send: SendWrite) {
   const progressOf = new WeakMap<WriteRequest, Progress>();
 
-  /** Whether the samples have nothing to do with it. */
-  async function isForAll(refusal: ExportError, request: WriteRequest, cuts: Cuts, signal: AbortSignal) {
+  /** @throws ExportError where it has nothing to do with the samples */
+  async function blamingSamples(
+    refusal: ExportError,
+    request: WriteRequest,
+    cuts: Cuts,
+    signal: AbortSignal,
+  ) {
+    const { message } = refusal;
     cuts.toNothing ??= send(withoutSamples(request), signal).then(({ badRequest }) => badRequest?.message);
+    let toNothing: string | undefined;
     try {
-      return (await cuts.toNothing) === refusal.message;
+      toNothing = await cuts.toNothing;
     } catch (error) {
       delete cuts.toNothing;
       throw error;
     }
+    if (toNothing !== message) return;
+    const text = message.replace(`[${refusal.code}] `, '');
+    throw new ExportError('UNAUTHENTICATED', `${text} (and so is a request without samples)`);
   }
 
   return async (
@@ -64,8 +74,8 @@ export function isolating(send: SendWrite) {
       // All of its points may have been left out.
       const { partial, badRequest } = piece.body.length > 0 ? await send(piece, signal) : {};
       const { from, to } = piece;
-      const mayCut = badRequest !== undefined && to - from > 1 && cuts.left > 0;
-      if (mayCut && !(await isForAll(badRequest, piece, cuts, signal))) {
+      if (badRequest !== undefined) await blamingSamples(badRequest, piece, cuts, signal);
+      if (badRequest !== undefined && to - from > 1 && cuts.left > 0) {
         cuts.left--;
         const middle = Math.ceil((from + to) / 2);
         pending.splice(0, 1, await piece.piece(from, middle), await piece.piece(middle, to));

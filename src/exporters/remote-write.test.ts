@@ -153,7 +153,9 @@ describe('remoteWrite', () => {
     const error = await exported(made({ url }), counterBatch(1));
     expect(error).toMatchObject({ retryable: false });
     expect(error!.message).toContain(`answered ${status}: out of order sample`);
-    expect(requests).toHaveLength(1);
+    // Of 400 it asks whether the sample is to blame.
+    const samples = requests.map((request) => samplesIn([request]).length);
+    expect(samples).toEqual(status === 400 ? [1, 0] : [1]);
   });
 
   test("of a gateway's page only the title is said", async () => {
@@ -321,17 +323,23 @@ describe('remoteWrite', () => {
     });
 
     test.each(['1.0', '2.0'] as const)(
-      'is not looked for where %s without samples is refused in the same words',
+      'is not looked for where %s without samples is refused in the same words: then none is to blame',
       async (version) => {
         const { url, requests } = await serveHttp({ answer: () => ({ status: 400, body: 'no such token' }) });
         const exporter = made({ url, version, maxSamplesPerRequest: 200, concurrency: 2 });
         const { code, error } = await answered(exporter, counterBatch(1, 1_000));
-        expect([code, error]).toMatchObject([ExportResultCode.FAILED, { code: 'REJECTED' }]);
-        expect(String(error)).toContain('was answered 400: no such token');
+        expect([code, error]).toMatchObject([ExportResultCode.FAILED, { code: 'UNAUTHENTICATED' }]);
+        expect(String(error)).toMatch(/: no such token \(and so is a request without samples\)$/);
+        expect(error).toMatchObject({
+          retryable: false,
+          rejectedDataPoints: undefined,
+          undelivered: undefined,
+        });
         const sizes = requests.map((request) => written(request).series.length);
         expect(sizes.filter((size) => size > 0).reduce((sum, size) => sum + size)).toBe(1_000);
         expect(sizes.filter((size) => size === 0)).toHaveLength(1);
-        await exported(exporter, counterBatch(1, 10));
+        const { error: again } = await answered(exporter, counterBatch(1, 1));
+        expect(again).toMatchObject({ code: 'UNAUTHENTICATED', rejectedDataPoints: undefined });
         // Who knows what is wrong the next time.
         expect(requests.filter(isEmpty)).toHaveLength(2);
       },
@@ -717,7 +725,7 @@ describe('remoteWrite', () => {
           headers: version === '2.0' ? { 'X-Prometheus-Remote-Write-Samples-Written': 1 } : {},
         };
         const { url, requests } = await serveHttp({
-          answer: (request) => (isRefusing ? refusal : all(request)),
+          answer: (request) => (isRefusing && samplesIn([request]).length > 0 ? refusal : all(request)),
         });
         const exporter = made({ url, version, staleMarkers: true });
         expect(await exported(exporter, counterBatch(1, 3))).toBeUndefined();
