@@ -5,7 +5,8 @@ import { MeterProvider } from '../sdk/meter-provider.ts';
 import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
 import { AggregationType } from './aggregation-option.ts';
 import { MetricBatch, type MetricColumns } from './metric-batch.ts';
-import { AggregationTemporality, SUMMARY } from './metric-data.ts';
+import { AggregationTemporality, type ResourceMetrics, SUMMARY } from './metric-data.ts';
+import { resourceFromAttributes } from './resource.ts';
 import { toBatch } from './to-batch.ts';
 
 class OfficialReader extends sdk.MetricReader {
@@ -131,6 +132,46 @@ describe('summaries of other makers', () => {
       quantiles: [],
     });
   });
+});
+
+describe('toBatch of what no compiler has seen', () => {
+  const time: [number, number] = [1, 0];
+  const point = { startTime: time, endTime: time, attributes: {}, value: 1 };
+  const metricOf = (descriptor: object, value: unknown = 1, dataPointType = sdk.DataPointType.GAUGE) => ({
+    descriptor: { name: 'n', description: 'd', unit: 'u', valueType: ValueType.INT, ...descriptor },
+    aggregationTemporality: sdk.AggregationTemporality.CUMULATIVE,
+    dataPointType,
+    dataPoints: [{ ...point, value }],
+  });
+  const batchOf = (metric: object, scope: object = { name: 's' }) =>
+    toBatch({
+      resource: resourceFromAttributes({}),
+      scopeMetrics: [{ scope, metrics: [metric] }],
+    } as unknown as ResourceMetrics);
+
+  test.each([
+    [undefined, ''],
+    [null, ''],
+    [5, '5'],
+  ])('a description, a unit and the name of a scope that are %j are texts', (given, text) => {
+    const batch = batchOf(metricOf({ description: given, unit: given }), { name: given, version: '1' });
+    expect(batch.scopeMetrics[0]!.scope).toEqual({ name: text, version: '1' });
+    expect(batch.scopeMetrics[0]!.metrics[0]!.descriptor).toMatchObject({ description: text, unit: text });
+  });
+
+  test.each([undefined, null, 5])('a name that is %j is refused', (name) => {
+    expect(() => batchOf(metricOf({ name }))).toThrow(`the name of a metric is ${name}, and not a text`);
+  });
+
+  test.each([[[]], [[1]], [[1, 2, 3]]])(
+    'a histogram of one boundary with the counts %j is refused',
+    (counts) => {
+      const value = { count: 1, sum: 1, buckets: { boundaries: [1], counts } };
+      expect(() => batchOf(metricOf({}, value, sdk.DataPointType.HISTOGRAM))).toThrow(
+        `histogram n has ${counts.length} counts for 1 boundaries`,
+      );
+    },
+  );
 });
 
 describe('MetricBatch', () => {

@@ -1,5 +1,6 @@
 // OpenTelemetry's objects to columns: the way in for batches collected by another SDK.
 import { AttributeSet } from './attribute-set.ts';
+import { shown } from './checked-options.ts';
 import { toExemplarColumns } from './exemplar-columns.ts';
 import { fromHrTime } from './hr-time.ts';
 import {
@@ -19,6 +20,7 @@ import {
   type Histogram,
   type HistogramMetricData,
   type MetricData,
+  type MetricDescriptor,
   type ResourceMetrics,
   SUMMARY,
   type Summary,
@@ -26,12 +28,20 @@ import {
 } from './metric-data.ts';
 import { QuantileGroups } from './quantile-groups.ts';
 
-/** Returns a {@link MetricBatch} as it is and turns any other `ResourceMetrics` into one. */
+/**
+ * Returns a {@link MetricBatch} as it is and turns any other `ResourceMetrics` into one. What it gives has every field, of the
+ * right type: encoders rely on it, and are in the middle of an answer when they fail.
+ *
+ * @throws when something is missing that has no default
+ */
 export function toBatch(metrics: ResourceMetrics): MetricBatch {
   if (MetricBatch.is(metrics)) return metrics;
   return new MetricBatch(
     metrics.resource,
-    metrics.scopeMetrics.map(({ scope, metrics }) => ({ scope, metrics: metrics.flatMap(toColumns) })),
+    metrics.scopeMetrics.map(({ scope, metrics }) => ({
+      scope: typeof scope.name === 'string' ? scope : { ...scope, name: textOf(scope.name) },
+      metrics: metrics.flatMap(toColumns),
+    })),
   );
 }
 
@@ -55,7 +65,7 @@ type Described = Pick<MetricData, 'descriptor' | 'aggregationTemporality'>;
 function common<T>({ descriptor, aggregationTemporality }: Described, points: DataPoint<T>[]) {
   const exemplars = toExemplarColumns(points.map((point) => point.exemplars));
   return {
-    descriptor,
+    descriptor: complete(descriptor),
     aggregationTemporality,
     length: points.length,
     attributes: points.map((point) => AttributeSet.from(point.attributes)),
@@ -63,6 +73,18 @@ function common<T>({ descriptor, aggregationTemporality }: Described, points: Da
     endTimes: BigUint64Array.from(points, (point) => fromHrTime(point.endTime)),
     ...(exemplars && { exemplars }),
   };
+}
+
+/** Producers that no compiler has seen leave the description out, or the unit. */
+function complete(descriptor: MetricDescriptor): MetricDescriptor {
+  const { name, description, unit } = descriptor;
+  if (typeof name !== 'string') throw new TypeError(`the name of a metric is ${shown(name)}, and not a text`);
+  if (typeof description === 'string' && typeof unit === 'string') return descriptor;
+  return { ...descriptor, description: textOf(description), unit: textOf(unit) };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : String(value ?? '');
 }
 
 function numbers(metric: MetricData, points: DataPoint<number>[]) {
@@ -94,6 +116,14 @@ function groupByBoundaries({ dataPoints }: HistogramMetricData): DataPoint<Histo
 }
 
 function explicit(metric: MetricData, points: DataPoint<Histogram>[]) {
+  for (const { value } of points) {
+    const { boundaries, counts } = value.buckets;
+    // The counts of the next point would count for this one.
+    if (counts.length !== boundaries.length + 1) {
+      const has = `${counts.length} counts for ${boundaries.length} boundaries`;
+      throw new RangeError(`histogram ${metric.descriptor.name} has ${has}; it must be one more`);
+    }
+  }
   return histogramColumns({
     ...distribution(metric, points),
     boundaries: points[0]!.value.buckets.boundaries,

@@ -4,12 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { captureLogs } from '../../test/support/collected.ts';
 import { ConfigError } from '../data/errors.ts';
 import type { MetricColumns } from '../data/metric-batch.ts';
-import { AggregationTemporality } from '../data/metric-data.ts';
+import { AggregationTemporality, type ResourceMetrics } from '../data/metric-data.ts';
 import type { MetricProducer } from '../data/reader.ts';
+import { resourceFromAttributes } from '../data/resource.ts';
 import { batchOf, counter, gauge } from '../encoding/fixtures/metrics.ts';
 import { parsePrometheusText } from '../encoding/fixtures/prometheus-parser.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { PrometheusMetricReader, type PrometheusMetricReaderOptions } from './prometheus.ts';
+
+const PROTOBUF = 'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited';
 
 const producing = (scope: string, ...metrics: MetricColumns[]): MetricProducer => ({
   collect: async () => ({
@@ -68,6 +71,35 @@ describe('metricProducers of a PrometheusMetricReader', () => {
     expect(text).toContain('new_total{otel_scope_name="own"} 1');
     expect(text).toContain('\ng 3');
     expect(messages).toEqual(['meterline: metrics are missing from a scrape']);
+  });
+
+  test.each<[string, object]>([
+    ['no name', { name: undefined }],
+    ['a name that is a number', { name: 5 }],
+    ['no description and no unit', { description: undefined, unit: undefined }],
+  ])('whose metric has %s cost nobody else a metric, whatever the format', async (_, wrong) => {
+    const [good, bad] = ['good', 'bad'].map((name) => gauge(name, [[{}, 3]]));
+    const { dataPoints } = bad!;
+    const foreign = {
+      resource: resourceFromAttributes({}),
+      scopeMetrics: [
+        { scope: {}, metrics: [{ ...bad, descriptor: { ...bad!.descriptor, ...wrong }, dataPoints }] },
+      ],
+    } as unknown as ResourceMetrics;
+    const reader = new PrometheusMetricReader({
+      metricProducers: [
+        producing('', good!),
+        { collect: async () => ({ resourceMetrics: foreign, errors: [] }) },
+      ],
+    });
+    reader.setMetricProducer(producing('own', gauge('own', [[{}, 1]])));
+    for (const accept of ['text/plain', 'application/openmetrics-text;version=1.0.0', PROTOBUF]) {
+      const response = await reader.handler(new Request('http://localhost/metrics', { headers: { accept } }));
+      expect(response.status).toBe(200);
+      const text = await response.text();
+      for (const name of ['own', 'good']) expect(text).toContain(name);
+      expect(text).not.toContain('undefined');
+    }
   });
 
   test('that have a family of the provider add their series to it, each series once', async () => {
