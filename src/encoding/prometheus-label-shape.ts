@@ -82,7 +82,11 @@ function namingOf(nameOf: (key: string) => string): LabelNaming {
       codes,
       labels,
       // A label may have any character, so its length goes with it.
-      names: [...new Set(present.map((label) => (IN_SAMPLES.includes(label) ? exportedLabel(label) : label)))]
+      names: [
+        ...new Set(
+          present.map((label) => (IN_SAMPLES.includes(label) ? nameOf(exportedLabel(label)) : label)),
+        ),
+      ]
         .sort()
         .map((label) => `${label.length}:${label}`)
         .join(),

@@ -151,6 +151,43 @@ test('[8.36] counters below zero or without a number are left out', () => {
   expect(lines([counter('c', points)])).toEqual(['# TYPE c counter', 'c_total{a="3"} 0']);
 });
 
+test('[8.36] what is left out of counters is told, with the name', () => {
+  const problems: string[] = [];
+  const onProblem: PrometheusEncodingOptions['onProblem'] = ({ message }) => problems.push(message);
+  lines([counter('fell', [[{}, -1]]), counter('rose', [[{}, 1]]), gauge('g', [[{}, -1]])], { onProblem });
+  expect(problems).toEqual([expect.stringMatching(/^series of the counter fell are left out .*below zero/)]);
+});
+
+test.each<[string, MetricColumns[], string[]]>([
+  [
+    'that of the start times of another counter',
+    [counter('m', [[{}, 1]]), counter('m.created', [[{}, 1]])],
+    ['m counter', 'm_created_total unknown'],
+  ],
+  [
+    'that of the start times of another counter, the other way round',
+    [counter('m.created', [[{}, 1]]), counter('m', [[{}, 1]])],
+    ['m_created counter', 'm_total unknown'],
+  ],
+  [
+    'that of the start times of a counter before a gauge',
+    [counter('m', [[{}, 1]]), gauge('m.created', [[{}, 1]])],
+    ['m_total unknown', 'm_created gauge'],
+  ],
+  ['that of the resource', [counter('target.info', [[{}, 1]])], ['target info', 'target_info_total unknown']],
+])('no family has a name that is %s', (_, metrics, expected) => {
+  const text = encode(batchOf([[scope, metrics]], expected.includes('target info') ? { a: 'b' } : {}));
+  expect([...text.matchAll(/^# TYPE (.*)$/gm)].map(([, type]) => type)).toEqual(expected);
+});
+
+test('no family has a name that is that of the samples of a counter, in either order', () => {
+  const metrics = () => [counter('m', [[{}, 1]]), counter('m_total_total', [[{}, 1]])];
+  const types = (all: MetricColumns[]) =>
+    lines(all, { translationStrategy: 'NoTranslation' }).filter((line) => line.startsWith('#'));
+  expect(types(metrics())).toEqual(['# TYPE m counter', '# TYPE m_total_total unknown']);
+  expect(types(metrics().reverse())).toEqual(['# TYPE m_total counter', '# TYPE m unknown']);
+});
+
 test('[8.36] histograms whose sum could fall, or was not kept, have buckets only', () => {
   const buckets = ['h_bucket{le="+Inf"} 2'];
   expect(lines([histogram('h', [[{}, { boundaries: [], counts: [2], sum: -1 }]])]).slice(1)).toEqual(buckets);

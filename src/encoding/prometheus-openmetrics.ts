@@ -7,6 +7,7 @@ import { exemplarLabels, exemplarPerBucket, latestExemplar } from './prometheus-
 import {
   type ExposableMetric,
   type Family,
+  type PrometheusProblem,
   SAMPLE_SUFFIXES,
   textFamilies,
   withoutTotal,
@@ -33,16 +34,17 @@ export function* encodeOpenMetrics(
   const labels = targetSample(plan);
   if (labels !== undefined) {
     const { family, type, sample } = targetNames(plan, taken);
-    taken.add(family);
+    taken.add(family).add(sample);
     appendNow(chunk, `${header(family, type, '', 'Attributes of the resource.')}${sample}{${labels}} 1\n`);
   }
   for (const family of families) {
     const { name, type, sample, canBegin } = ownNames(family, taken, plan);
-    taken.add(name);
+    for (const one of [name, sample, ...(canBegin ? [`${name}_created`] : [])]) taken.add(one);
     yield* append(chunk, header(name, type, family.unit, family.help));
     yield* familySamples(chunk, family, plan, (metric, shared) => {
       const write = sampleWriter(sample, metric, shared, extrasOf(metric, type, canBegin, plan));
-      return isLegal(metric, type) ? write : legalOnly(metric, write);
+      if (isLegal(metric, type)) return write;
+      return legalOnly(metric, write, () => plan.onProblem(belowZero(name)));
     });
   }
   yield* append(chunk, '# EOF\n');
@@ -78,12 +80,11 @@ function ownNames(family: Family, taken: ReadonlySet<string>, { naming }: Plan):
   switch (type) {
     case 'counter': {
       const short = withoutTotal(name);
-      const isTaken =
-        short === '' ||
-        (short !== name && taken.has(short)) ||
-        (short === name && taken.has(`${name}_total`));
-      if (isTaken) return { ...gauge, type: 'unknown' };
-      return { name: short, type, sample: `${short}_total`, canBegin: !taken.has(`${short}_created`) };
+      const sample = `${short}_total`;
+      // The last one is reserved for it, whether it is written or not.
+      const own = [short, sample, `${short}_created`];
+      const isTaken = short === '' || own.some((one) => one !== name && taken.has(one));
+      return isTaken ? { ...gauge, type: 'unknown' } : { name: short, type, sample, canBegin: true };
     }
     case 'histogram':
     case 'summary':
@@ -118,9 +119,20 @@ function isLegal(metric: ExposableMetric, type: ToldType): boolean {
   return type !== 'counter' || !('values' in metric) || metric.values.every((value) => value >= 0);
 }
 
-function legalOnly(metric: ExposableMetric, write: SampleWriter): SampleWriter {
+function legalOnly(metric: ExposableMetric, write: SampleWriter, onIllegal: () => void): SampleWriter {
   if (!('values' in metric)) return write;
-  return (chunk, labels, i) => !(metric.values[i]! >= 0) || write(chunk, labels, i);
+  return (chunk, labels, i) => {
+    if (metric.values[i]! >= 0) return write(chunk, labels, i);
+    onIllegal();
+    return true;
+  };
+}
+
+function belowZero(counter: string): PrometheusProblem {
+  return {
+    cause: `counter-below-zero:${counter}`,
+    message: `series of the counter ${counter} are left out where OpenMetrics is asked for, because they are below zero or no number; what may fall is an up-down counter`,
+  };
 }
 
 function extrasOf(

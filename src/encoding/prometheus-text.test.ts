@@ -1,4 +1,4 @@
-import type { Attributes } from '@opentelemetry/api';
+import type { Attributes, AttributeValue } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { toExemplarColumns } from '../data/exemplar-columns.ts';
@@ -17,6 +17,7 @@ import {
 } from './fixtures/metrics.ts';
 import { parsePrometheusText } from './fixtures/prometheus-parser.ts';
 import type { PrometheusProblem } from './prometheus-families.ts';
+import { TRANSLATION_STRATEGIES } from './prometheus-names.ts';
 import { encodePrometheusText, type PrometheusTextOptions } from './prometheus-text.ts';
 
 const scope = { name: 'test' };
@@ -712,4 +713,56 @@ test('keys of two types do not make one long step, however many series there are
   expect(problems).toHaveLength(1);
   // The steps in which there is nothing to send yet.
   expect(chunks.filter((chunk) => chunk.length === 0).length).toBeGreaterThan(40);
+});
+
+/** Names and values that often become the same in Prometheus. */
+const alike = fc.dictionary(
+  fc.constantFrom(
+    ...['a.b', 'a_b', 'env', 'le', 'exported_le', 'otel_scope_name', 'otel_scope_version', 'otel_scope_x'],
+  ),
+  fc.constantFrom<AttributeValue>('', 'x', 1, '1'),
+  { maxKeys: 2 },
+);
+const scopesAlike = fc.record({
+  name: fc.constantFrom('', 'x', 'x;x'),
+  version: fc.constantFrom('', '1'),
+  attributes: fc.dictionary(fc.constantFrom('x', 'name'), fc.constantFrom('', '1'), { maxKeys: 1 }),
+});
+const metricsAlike = fc
+  .tuple(
+    fc.constantFrom('m', 'm.', 'm_count'),
+    fc.constantFrom('counter', 'histogram'),
+    fc.uniqueArray(alike, { maxLength: 6, selector: (set) => JSON.stringify(Object.entries(set).sort()) }),
+    fc.boolean(),
+  )
+  .map(([metricName, kind, all, isOfProvider]): MetricColumns => {
+    const value = { boundaries: [1], counts: [1, 2], sum: 3 };
+    const metric =
+      kind === 'histogram'
+        ? histogram(
+            metricName,
+            all.map((set) => [set, value]),
+          )
+        : counter(
+            metricName,
+            all.map((set) => [set, 1]),
+          );
+    return isOfProvider ? held(metric) : metric;
+  });
+
+test('[8.22][8.25][8.27] whatever becomes the same, no series, label or family is written twice', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(scopesAlike, fc.array(metricsAlike, { maxLength: 3 })), { maxLength: 4 }),
+      alike,
+      fc.record({
+        scopeLabels: fc.boolean(),
+        translationStrategy: fc.constantFrom(...TRANSLATION_STRATEGIES),
+        escaping: fc.constantFrom('underscores', 'dots', 'values'),
+        resourceLabels: fc.constantFrom(undefined, {}, { included: ['env*'] }),
+      }),
+      (scopes, resource, options) => void parsed(batchOf(scopes, resource), options),
+    ),
+    { numRuns: 1_000 },
+  );
 });
