@@ -25,6 +25,7 @@ import { toBatch } from '../data/to-batch.ts';
 import type { PrometheusProblem } from '../encoding/prometheus-families.ts';
 import { TRANSLATION_STRATEGIES } from '../encoding/prometheus-names.ts';
 import type { PrometheusOptions } from '../encoding/prometheus-options.ts';
+import { inResponseTurn } from './response-turn.ts';
 import { answerOf, type ScrapeAnswer, type ScrapeRequest, type ScrapeSource } from './scrape-answer.ts';
 import { authentication, type ScrapeCredentials } from './scrape-authentication.ts';
 import { type Collected, SharedCollections } from './scrape-collections.ts';
@@ -137,7 +138,9 @@ export class PrometheusMetricReader implements IMetricReader {
    */
   readonly handler: ScrapeHandler = scrapeHandler({
     respond: (request, response) => {
-      answerScrape(request, response, this.#answer).catch(reportFailure);
+      inResponseTurn(request, response, () => {
+        answerScrape(request, response, this.#answer).catch(reportFailure);
+      });
     },
     fetch: (request) => fetchScrape(request, this.#answer, reportFailure),
   });
