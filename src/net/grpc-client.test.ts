@@ -80,6 +80,19 @@ describe('gRPC client', () => {
     expect(await one.call()).toMatchObject({ code: 8, hasHeaders: true });
   });
 
+  test('a failure does not repeat what the answer repeats of the secrets in the metadata', async () => {
+    const answered = new grpc.Metadata();
+    answered.set('grpc-status-details-bin', Buffer.from('\u0012\u0006s3cret'));
+    const stub = await serveStub({
+      answer: () => ({ code: grpc.status.UNAUTHENTICATED, details: 'no such s3cret', metadata: answered }),
+    });
+    const metadata = { authorization: 'Bearer s3cret' };
+    expect(await client(`http://127.0.0.1:${stub.port}`).call(BODY, { metadata })).toMatchObject({
+      details: 'no such ******',
+      statusDetails: Buffer.from('\u0012\u0006******'),
+    });
+  });
+
   test.runIf(process.platform !== 'win32')('a unix socket', async () => {
     const path = `/tmp/meterline-${process.pid}-${Date.now()}.sock`;
     const stub = await serveStub({ address: `unix:${path}` });

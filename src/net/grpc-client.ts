@@ -12,6 +12,7 @@ import { textOf } from '../data/diagnostics.ts';
 import { ExportError } from '../data/errors.ts';
 import { SOCKETS_OPTION, tiedTarget } from './grpc-sockets.ts';
 import type { GrpcTarget } from './grpc-target.ts';
+import { maskSecrets } from './masked-answer.ts';
 
 export type Grpc = typeof import('@grpc/grpc-js');
 
@@ -39,6 +40,7 @@ export type GrpcAnswer =
   | {
       readonly code: number;
       readonly body?: undefined;
+      /** Without the secrets of the metadata, as `statusDetails` is. */
       readonly details: string;
       /** `grpc-status-details-bin`: a google.rpc.Status. */
       readonly statusDetails: Uint8Array | undefined;
@@ -184,7 +186,7 @@ function unaryCall(
       { deadline },
       (error: ServiceError | null, response?: Buffer) => {
         signal.removeEventListener('abort', onAbort);
-        answer = error === null ? { code: 0, body: response! } : { ...failureOf(error), hasHeaders };
+        answer = error === null ? { code: 0, body: response! } : { ...failureOf(error, headers), hasHeaders };
       },
     );
     call.on('metadata', () => {
@@ -198,7 +200,12 @@ function unaryCall(
   });
 }
 
-function failureOf({ code, details, metadata }: ServiceError) {
+function failureOf({ code, details, metadata }: ServiceError, headers: Record<string, string>) {
   const [statusDetails] = metadata.get('grpc-status-details-bin');
-  return { code, details, statusDetails: typeof statusDetails === 'string' ? undefined : statusDetails };
+  return {
+    code,
+    // A user's interceptor may have left it out.
+    details: maskSecrets('', headers, Buffer.from(details ?? '')).toString(),
+    statusDetails: typeof statusDetails === 'object' ? maskSecrets('', headers, statusDetails) : undefined,
+  };
 }

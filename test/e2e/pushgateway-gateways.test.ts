@@ -1,4 +1,4 @@
-// A real Pushgateway behind real gateways, which rewrite paths, let in only some and ask for pauses.
+// A real Pushgateway that asks for passwords, and behind real gateways, which rewrite paths, let in only some and ask for pauses.
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   deleteGroup,
@@ -36,8 +36,11 @@ function job(rows: number): ManualMetricReader {
 }
 
 /** The rows of each group, by its labels. */
-async function pushed({ url }: { url: string }): Promise<[Record<string, string>, number][]> {
-  const { data } = (await (await fetch(`${url}/api/v1/metrics`)).json()) as {
+async function pushed(
+  { url }: { url: string },
+  request: RequestInit = {},
+): Promise<[Record<string, string>, number][]> {
+  const { data } = (await (await fetch(`${url}/api/v1/metrics`, request)).json()) as {
     data: { labels: Record<string, string>; rows_total: { metrics: { value: string }[] } }[];
   };
   return data.map(({ labels, rows_total }) => [labels, Number(rows_total.metrics[0]!.value)]);
@@ -79,6 +82,24 @@ async function expectValuesToArrive(store: { url: string }, target: Omit<Pushgat
 }
 
 const logs = captureLogs();
+
+test.each(['old', 'new'] as const)('a Pushgateway that is %s and asks for a password', async (age) => {
+  const basicAuth = { username: 'me', password: 'hunter2' };
+  const hash = '$2b$04$abcdefghijklmnopqrstuuV3duMsC0HpUex6N9qapiuOHHWkwRXVm';
+  const { url } = await running(startPushgateway(age, { ...basicAuth, hash }));
+  const target = { url, job: 'import' };
+  const headers = { authorization: `Basic ${btoa('me:hunter2')}` };
+  for (const credentials of [{}, { basicAuth: { ...basicAuth, password: WRONG } }, { bearerToken: WRONG }]) {
+    const error = await errorOf(pushOnce(job(1), { ...target, ...credentials }));
+    expect(error).toMatchObject({ code: 'UNAUTHENTICATED', retryable: false });
+    expect(error.message).toContain('was answered 401: Unauthorized');
+  }
+  expect(await pushed({ url }, { headers })).toEqual([]);
+  await pushOnce(job(2), { ...target, basicAuth });
+  expect(await pushed({ url }, { headers })).toEqual([[{ job: 'import' }, 2]]);
+  await deleteGroup({ ...target, url: url.replace('//', '//me:hunter2@') });
+  await expect.poll(() => pushed({ url }, { headers })).toEqual([]);
+});
 
 describe.each(['old', 'new'] as const)('by way of vmauth that is %s', (age) => {
   test('those with the right token or password push and delete; to others a failure is said, without secrets', async () => {
