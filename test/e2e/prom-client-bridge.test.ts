@@ -179,6 +179,21 @@ describe.each(CLIENTS)('%s', (_, client) => {
       expect(Object.keys(expected!)).not.toEqual([]);
     });
 
+    test('summaries are summaries', async () => {
+      const response = await fetch(`${prometheus.url}/api/v1/targets/metadata?metric=latency_seconds`);
+      const { data } = (await response.json()) as { data: { target: object; type: string; help: string }[] };
+      expect(data).toEqual(
+        expect.arrayContaining(
+          [old, bridged].map((instance) => ({
+            target: expect.objectContaining({ instance }),
+            type: 'summary',
+            help: 'Latency.',
+            unit: expect.anything(),
+          })),
+        ),
+      );
+    });
+
     test('moving one metric leaves a scrape that promtool finds nothing in, and all families once', async () => {
       const moving = new client.Registry();
       const registers = [moving];
@@ -187,6 +202,7 @@ describe.each(CLIENTS)('%s', (_, client) => {
         kind: 'book',
       });
       new client.Histogram({ name: 'order_value_euros', help: 'Value.', registers }).observe(3);
+      new client.Summary({ name: 'order_weight_grams', help: 'Weight.', registers }).observe(3);
       const shown = new PrometheusMetricReader({ metricProducers: [promClientProducer(moving)] });
       const own = new MeterProvider({ readers: [shown] });
       const scrape = async () => {

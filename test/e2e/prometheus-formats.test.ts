@@ -1,6 +1,7 @@
 // What only the newer formats carry arrives in a real Prometheus: native histograms, exemplars, and names with any character.
 import { ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { batchOf, gauge, summary } from '../../src/encoding/fixtures/metrics.ts';
 import { PrometheusMetricReader } from '../../src/exporters/prometheus.ts';
 import { AggregationType, MeterProvider } from '../../src/index.ts';
 import { type Prometheus, startPrometheus } from './support/prometheus.ts';
@@ -12,8 +13,27 @@ const SPAN = {
 };
 const SPAN_CONTEXT = trace.setSpanContext(ROOT_CONTEXT, SPAN);
 
+const QUANTILES = [
+  [0.5, 2],
+  [1, 4.25],
+] as const;
+/** What no instrument makes. */
+const produced = batchOf([
+  [
+    { name: '' },
+    [
+      summary('latency', [[{ quantile: 'mine' }, { count: 3, sum: 7.5, quantiles: QUANTILES }]], {
+        unit: 's',
+        description: 'Latency.',
+      }),
+      gauge('custom', [[{}, 5]], { metadata: { 'prometheus.type': 'unknown' } }),
+    ],
+  ],
+]);
+
 const reader = new PrometheusMetricReader({
   translationStrategy: 'NoUTF8EscapingWithSuffixes',
+  metricProducers: [{ collect: async () => ({ resourceMetrics: produced, errors: [] }) }],
   authentication: { username: 'prometheus', password: 'secret' },
 });
 const provider = new MeterProvider({
@@ -65,9 +85,10 @@ describe.each([
   { version: 2, format: 'protobuf' },
   { version: 3, format: 'protobuf' },
   { version: 3, format: 'OpenMetrics' },
+  { version: 3, format: 'text' },
 ] as const)('Prometheus $version that reads $format', ({ version, format }) => {
   let prometheus: Prometheus;
-  const isUtf8 = format === 'OpenMetrics';
+  const isUtf8 = format !== 'protobuf';
   const name = (utf8: string, classic: string) => (isUtf8 ? `{"${utf8}"}` : classic);
 
   async function api<T>(path: string, parameters: Record<string, string>): Promise<T> {
@@ -87,7 +108,7 @@ describe.each([
       targets: [target],
       scrape: {
         basic_auth: { username: 'prometheus', password: 'secret' },
-        ...(isUtf8 && { scrape_protocols: ['OpenMetricsText1.0.0'] }),
+        ...(isUtf8 && { scrape_protocols: [`${format === 'text' ? 'Prometheus' : format}Text1.0.0`] }),
         ...(version === 3 && !isUtf8 && { scrape_native_histograms: true }),
       },
     });
@@ -130,6 +151,19 @@ describe.each([
     expect(await query(name('http.requests_total', 'http_requests_total'))).toEqual([5]);
     expect(await query('classic_count')).toEqual([2]);
     expect(await query('classic_bucket{le=~"10|10.0"}')).toEqual([1]);
+  });
+
+  test('[8.15] summaries have their quantiles, and what has no known type has none', async () => {
+    for (const [quantile, value] of QUANTILES) {
+      const promql = `latency_seconds{quantile=~"${quantile}|${quantile}.0",exported_quantile="mine"}`;
+      expect(await query(promql)).toEqual([value]);
+    }
+    expect(await query('latency_seconds_sum{exported_quantile="mine"}')).toEqual([7.5]);
+    expect(await query('latency_seconds_count')).toEqual([3]);
+    expect(await query('custom')).toEqual([5]);
+    const types = await api<Record<string, { type: string }[]>>('metadata', {});
+    expect(types.latency_seconds).toMatchObject([{ type: 'summary', help: 'Latency.' }]);
+    expect(types.custom).toMatchObject([{ type: 'unknown' }]);
   });
 
   test('[8.13][8.14] a Prometheus that takes UTF-8 has names and labels as they are', async () => {

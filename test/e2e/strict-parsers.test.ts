@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { ROOT_CONTEXT, TraceFlags, trace } from '@opentelemetry/api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binaryPath } from '../../scripts/servers/go-servers.js';
+import { batchOf, gauge, summary } from '../../src/encoding/fixtures/metrics.ts';
 import { TRANSLATION_STRATEGIES } from '../../src/encoding/prometheus-names.ts';
 import { PrometheusMetricReader } from '../../src/exporters/prometheus.ts';
 import { AggregationType, MeterProvider, resourceFromAttributes } from '../../src/index.ts';
@@ -40,10 +41,49 @@ const TEXTS = [
 /** What is left of them: lone surrogates are no Unicode. */
 const wellFormed = (text: string) => text.replaceAll(/\p{Surrogate}/gu, '\ufffd');
 
+/** What no instrument makes. */
+const producer = {
+  async collect() {
+    const quantiles = [
+      [0, -1],
+      [0.5, 2],
+      [0.999, Number.NaN],
+      [1, 1e21],
+    ] as const;
+    const ofType = (told: string) => ({ unit: 's', metadata: { 'prometheus.type': told } });
+    const metrics = [
+      summary(
+        'summary',
+        TEXTS.map((text) => [
+          { text, quantile: text, le: '1' },
+          { count: 4, sum: 7, quantiles },
+        ]),
+        { unit: 's', description: TEXTS[1] },
+      ),
+      summary('fallen', [[{}, { count: 4, sum: -7, quantiles: [] }]]),
+      gauge('untyped', [[{ text: TEXTS[0] }, -1]], ofType('unknown')),
+      gauge('build_info', [[{ text: TEXTS[1] }, 1]], { metadata: { 'prometheus.type': 'info' } }),
+      gauge(
+        'mode_seconds',
+        TEXTS.map((mode_seconds, i) => [{ mode_seconds }, i % 2]),
+        ofType('stateset'),
+      ),
+      gauge('no_info', [[{}, 2]], ofType('info')),
+      gauge('no_state', [[{ state: 'x' }, 1]], ofType('stateset')),
+    ];
+    return { resourceMetrics: batchOf([[{ name: 'producer' }, metrics]]), errors: [] };
+  },
+};
+
 const readers = TRANSLATION_STRATEGIES.flatMap((translationStrategy) =>
   [true, false].map((scopeLabels) => {
     const createdSeries = scopeLabels;
-    const reader = new PrometheusMetricReader({ translationStrategy, scopeLabels, createdSeries });
+    const reader = new PrometheusMetricReader({
+      translationStrategy,
+      scopeLabels,
+      createdSeries,
+      metricProducers: [producer],
+    });
     return { name: `${translationStrategy}, scope labels ${scopeLabels}`, reader };
   }),
 );
@@ -219,6 +259,29 @@ test('[8.33][8.34][8.35] types, units, values and exemplars are what was recorde
 
     le: '1',
   });
+});
+
+test('[8.15] summaries, and gauges of types that OpenTelemetry has not, are what they were', async () => {
+  const families = await parsed('openmetrics', await scrape(readers[0]!.reader, FORMATS[3].accept));
+  expect(
+    [
+      'summary_seconds',
+      'untyped_seconds',
+      'build',
+      'mode_seconds',
+      'no_info_seconds',
+      'no_state_seconds',
+    ].map((name) => families.get(name)?.type),
+  ).toEqual(['summary', 'unknown', 'info', 'stateset', 'gauge', 'gauge']);
+  const own = families.get('summary_seconds')!.samples.filter(({ labels }) => labels.text === TEXTS[0]);
+  expect(own.map(({ name, labels, value }) => [name, labels.quantile, value])).toEqual([
+    ['summary_seconds', '0.5', '2'],
+    ['summary_seconds', '0.999', 'nan'],
+    ['summary_seconds', '1.0', '1e+21'],
+    ['summary_seconds_sum', undefined, '7'],
+    ['summary_seconds_count', undefined, '4'],
+  ]);
+  for (const { labels } of own) expect(labels).toMatchObject({ exported_quantile: TEXTS[0], le: '1' });
 });
 
 test.each(['promtool', binaryPath('prometheus', 'promtool')])('%s parses all of it', async (promtool) => {
