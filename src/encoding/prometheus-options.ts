@@ -19,8 +19,8 @@ export interface ResourceLabels {
 
 export interface PrometheusOptions {
   /**
-   * Whether OpenMetrics text has a series `<name>_created` for each counter and histogram, with the second in which it
-   * began. The protobuf format always tells it, at no cost.
+   * Whether OpenMetrics text has a series `<name>_created` for each counter, histogram and summary, with the second in
+   * which it began. The protobuf format always tells it, at no cost.
    * @default false: Prometheus stores them as series of their own unless its feature `created-timestamp-zero-ingestion` is on
    */
   createdSeries?: boolean;

@@ -13,6 +13,8 @@ import { isQuantile, SummaryRows } from './summary-rows.ts';
 export interface Conversion {
   /** Whether a counter whose name has no `_total` keeps its name, and so cannot be told as one. */
   readonly keepsNames: boolean;
+  /** Whether summaries go out as such, and not as gauges and sums. */
+  readonly keepsSummaries: boolean;
   /** Whether the registry shows the samples of counters with `_total` behind their names. */
   readonly addsTotal: boolean;
   /** What every sample gets that has no label of the name. */
@@ -34,7 +36,7 @@ const SAMPLES_PER_STEP = 200;
  */
 export function* converted(
   metric: RawMetric,
-  { keepsNames, addsTotal, defaultLabels, read, memoryOf, onCounterWithoutTotal }: Conversion,
+  { keepsNames, keepsSummaries, addsTotal, defaultLabels, read, memoryOf, onCounterWithoutTotal }: Conversion,
   metrics: MetricColumns[],
 ): Generator<void, void> {
   const { name, type } = metric;
@@ -57,14 +59,14 @@ export function* converted(
     return known;
   };
   const histogram = type === 'histogram' ? new HistogramRows(memory(name), read) : undefined;
-  const summary = type === 'summary' ? new SummaryRows(memory(name), read) : undefined;
+  const summary = type === 'summary' && keepsSummaries ? new SummaryRows(memory(name), read) : undefined;
   /** Everything else, by the name that it is shown under. */
   const numbers = new Map<string, NumberRows>();
   const rowsOf = (shown: string): NumberRows => {
     let rows = numbers.get(shown);
     if (rows === undefined) {
-      const kind = numberKind(type, shown, keepsNames);
-      if (kind === 'total') onCounterWithoutTotal(shown);
+      const kind = numberKind(type, name, shown, keepsNames);
+      if (kind === 'total' && type === 'counter') onCounterWithoutTotal(shown);
       rows = new NumberRows(kind, memory(shown), read);
       numbers.set(shown, rows);
     }
@@ -115,9 +117,12 @@ function withTotal(name: string): string {
   return `${name.replace(/_total$/, '')}_total`;
 }
 
-function numberKind(type: unknown, shown: string, keepsNames: boolean): NumberKind {
-  if (type !== 'counter') return 'gauge';
-  return keepsNames && !shown.endsWith('_total') ? 'total' : 'counter';
+function numberKind(type: unknown, name: string, shown: string, keepsNames: boolean): NumberKind {
+  if (type === 'counter') return keepsNames && !shown.endsWith('_total') ? 'total' : 'counter';
+  // These are no counters, because those would get `_total` behind the name.
+  if (type === 'summary' && shown === `${name}_sum`) return 'sum';
+  if (type === 'summary' && shown === `${name}_count`) return 'total';
+  return 'gauge';
 }
 
 /** What objects that are registered beside the clients' own metrics may say that they are, of which OpenTelemetry makes gauges. */

@@ -5,8 +5,8 @@ import { AggregationTemporality, type MetricDescriptor } from '../data/metric-da
 import { ExemplarRows } from './exemplar-rows.ts';
 import type { ReadingTime, SeriesMemory } from './series.ts';
 
-/** What the samples are: `total` is a counter's whose name keeps it from being told as monotonic. */
-export type NumberKind = 'counter' | 'total' | 'gauge';
+/** What the samples are: `total` is a counter's whose name keeps it from being told as monotonic, `sum` may fall. */
+export type NumberKind = 'counter' | 'total' | 'sum' | 'gauge';
 
 export class NumberRows {
   readonly #kind: NumberKind;
@@ -31,7 +31,7 @@ export class NumberRows {
       this.repeated++;
       return;
     }
-    this.#memory.note(series, value, this.#read, this.#kind === 'gauge');
+    this.#memory.note(series, value, this.#read, this.#kind === 'gauge' || this.#kind === 'sum');
     this.#attributes.push(series.attributes);
     this.#values.push(value);
     this.#startTimes.push(startOf(series.start, this.#read));

@@ -354,6 +354,7 @@ test.each<[unknown, unknown, RegExp]>([
   [[jsonOf(), 'x'], {}, /registries is \[/],
   [jsonOf(), null, /options is null/],
   [jsonOf(), { prefix: 'x' }, /there is no setting prefix/],
+  [jsonOf(), { summaries: 'drop' }, /summaries is 'drop'; it must be summaries or gauges/],
   [
     jsonOf(),
     { counterWithoutTotal: 'drop' },

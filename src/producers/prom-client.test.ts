@@ -247,6 +247,110 @@ describe.each(CLIENTS)('%s', (_, client) => {
       expect(aggregationTemporality).toBe(AggregationTemporality.CUMULATIVE);
   });
 
+  test('summaries have their quantiles, sum and count; series with other quantiles are a metric of their own', async () => {
+    const values = [
+      { labels: { a: 'x', quantile: 0.5 }, value: 2 },
+      { labels: { quantile: '0.9', a: 'x' }, value: 4 },
+      { metricName: 's_sum', labels: { a: 'x' }, value: 7 },
+      { metricName: 's_count', labels: { a: 'x' }, value: 3 },
+      { labels: { a: 'y', quantile: 0.5 }, value: 1 },
+    ];
+    const metrics = metricsIn(
+      await collected({ getMetricsAsJSON: async () => [{ name: 's', help: 'h', type: 'summary', values }] }),
+    );
+    expect(metrics.map(({ dataPoints }) => dataPoints)).toMatchObject([
+      [
+        {
+          attributes: { a: 'x' },
+          value: {
+            count: 3,
+            sum: 7,
+            quantileValues: [
+              { quantile: 0.5, value: 2 },
+              { quantile: 0.9, value: 4 },
+            ],
+          },
+        },
+      ],
+      [
+        {
+          attributes: { a: 'y' },
+          value: { count: Number.NaN, sum: Number.NaN, quantileValues: [{ quantile: 0.5, value: 1 }] },
+        },
+      ],
+    ]);
+  });
+
+  test('what is no quantile of a summary is not lost with it, nor it with that', async () => {
+    const values = [
+      { labels: {}, value: 1 },
+      { labels: { quantile: 'most' }, value: 2 },
+      { labels: { quantile: 0.5 }, value: 3 },
+      { metricName: 's_sum', labels: {}, value: 4 },
+      { metricName: 's_extra', labels: {}, value: 5 },
+    ];
+    const problems: string[] = [];
+    const registry = { getMetricsAsJSON: async () => [{ name: 's', help: 'h', type: 'summary', values }] };
+    const batch = await collected(registry);
+    expect(samplesIn(textOf(batch, problems))).toEqual({
+      's{quantile="0.5"}': 3,
+      's_sum{}': 4,
+      's_extra{}': 5,
+    });
+    expect(problems).toEqual([expect.stringMatching(/metric s .* is not exposed/)]);
+    expect(metricsIn(batch).map(({ length }) => length)).toEqual([1, 2, 1]);
+  });
+
+  test('of a summary that is there twice the first goes out, and it is an error', async () => {
+    const values = [1, 2].flatMap((value) => [
+      { labels: { quantile: 0.5 }, value },
+      { metricName: 's_sum', labels: {}, value },
+      { metricName: 's_count', labels: {}, value },
+    ]);
+    const registry = { getMetricsAsJSON: async () => [{ name: 's', help: 'h', type: 'summary', values }] };
+    const { resourceMetrics, errors } = await promClientProducer(registry).collect();
+    expect(samplesIn(textOf(resourceMetrics))).toEqual({
+      's{quantile="0.5"}': 1,
+      's_sum{}': 1,
+      's_count{}': 1,
+    });
+    expect(errors.map((error) => `${(error as Error).cause}`)).toEqual([
+      expect.stringMatching(/1 of its series are there twice/),
+    ]);
+  });
+
+  test('summaries can be gauges and sums, with the same samples, for exporters that know no summaries', async () => {
+    const registry = new client.Registry();
+    const registers = [registry];
+    new client.Summary({ name: 's', help: 's', labelNames: ['a'], percentiles: [0.5], registers }).observe(
+      { a: 'x' },
+      3,
+    );
+    const batch = await collected(registry, { summaries: 'gauges' });
+    expect(metricsIn(batch)).toMatchObject([
+      { descriptor: { name: 's' }, dataPointType: DataPointType.GAUGE },
+      { descriptor: { name: 's_sum' }, dataPointType: DataPointType.SUM, isMonotonic: false },
+      { descriptor: { name: 's_count' }, dataPointType: DataPointType.SUM, isMonotonic: false },
+    ]);
+    expect(samplesIn(textOf(batch))).toEqual(samplesIn(await registry.metrics()));
+    expect(messages).toEqual([]);
+  });
+
+  test('what a metric is of which OpenTelemetry makes a gauge is in its metadata', async () => {
+    const types = ['untyped', 'unknown', 'info', 'stateset', 'gauge', 'made-up', undefined];
+    const metrics = types.map((type, i) => ({ name: `m${i}`, type, values: [{ labels: {}, value: 1 }] }));
+    const found = metricsIn(await collected({ getMetricsAsJSON: async () => metrics }));
+    expect(found.map(({ descriptor }) => descriptor.metadata?.['prometheus.type'])).toEqual([
+      'unknown',
+      'unknown',
+      'info',
+      'stateset',
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
   test('buckets hold their own counts, not those of the buckets below', async () => {
     const registry = new client.Registry();
     const histogram = new client.Histogram({

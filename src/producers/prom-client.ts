@@ -19,6 +19,8 @@ export type { PromClientRegistry } from './prom-client-registry.ts';
 
 export const COUNTERS_WITHOUT_TOTAL = ['keep-name', 'keep-type'] as const;
 
+export const SUMMARY_FORMS = ['summaries', 'gauges'] as const;
+
 export interface PromClientOptions {
   /**
    * What becomes of a counter whose name the registry shows without `_total`. Prometheus exporters end the name of every
@@ -27,6 +29,12 @@ export interface PromClientOptions {
    * it goes out as a counter, and Prometheus shows it with `_total`.
    */
   counterWithoutTotal?: (typeof COUNTERS_WITHOUT_TOTAL)[number];
+  /**
+   * What becomes of summaries. Default `summaries`, which all exporters of this package write as such. Those of
+   * OpenTelemetry's packages know none and leave them out: for them there is `gauges`, a gauge with the attribute
+   * `quantile` and two sums that are not said to be monotonic, `<name>_sum` and `<name>_count`.
+   */
+  summaries?: (typeof SUMMARY_FORMS)[number];
   /**
    * Name of the instrumentation scope. Default none, so that series arrive with exactly the labels that they had: with
    * one, Prometheus exporters add a label `otel_scope_name`.
@@ -56,7 +64,7 @@ export function promClientProducer(
     'a registry of prom-client, such as its `register`, or a list of them',
   );
   demandObject('options', options);
-  const { counterWithoutTotal = 'keep-name', scopeName = '', ...unknown } = options;
+  const { counterWithoutTotal = 'keep-name', summaries = 'summaries', scopeName = '', ...unknown } = options;
   demandNothing(unknown);
   demand(
     COUNTERS_WITHOUT_TOTAL.includes(counterWithoutTotal),
@@ -64,6 +72,7 @@ export function promClientProducer(
     counterWithoutTotal,
     COUNTERS_WITHOUT_TOTAL.join(' or '),
   );
+  demand(SUMMARY_FORMS.includes(summaries), 'summaries', summaries, SUMMARY_FORMS.join(' or '));
   demand(typeof scopeName === 'string', 'scopeName', scopeName, 'a text');
 
   const sources = all.map((registry): Source => ({ registry, memories: new Map(), before: processStart() }));
@@ -92,6 +101,7 @@ export function promClientProducer(
         }
         const conversion: Conversion = {
           keepsNames,
+          keepsSummaries: summaries === 'summaries',
           addsTotal,
           defaultLabels,
           read: { number: readingCount++, time: now() },
