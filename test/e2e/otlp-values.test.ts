@@ -5,6 +5,8 @@ import zlib from 'node:zlib';
 import type { HrTime } from '@opentelemetry/api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AggregationTemporalitySelector } from '../../src/data/aggregation-option.ts';
+import { batchOf, summary } from '../../src/encoding/fixtures/metrics.ts';
+import { exported } from '../../src/exporters/fixtures/exporting.ts';
 import { otlpFile } from '../../src/exporters/otlp-file.ts';
 import { otlpHttp } from '../../src/exporters/otlp-http.ts';
 import {
@@ -153,6 +155,50 @@ test.each(WAYS)('resource, scope, description and exemplars, $name', async (way)
       timeUnixNano: String(nanos(exemplar!.timestamp)),
       traceId: SPAN.traceId,
       spanId: SPAN.spanId,
+    },
+  ]);
+});
+
+test.each(WAYS)('a summary, and the metadata of a metric, $name', async (way) => {
+  const id = `${way.name}, summary`;
+  const point = {
+    count: 3,
+    sum: 7.5,
+    quantiles: [
+      [0.5, 2],
+      [0.999, -4.25],
+    ] as const,
+  };
+  const metadata = { 'prometheus.type': 'summary', n: 5 };
+  const latency = summary('latency', [[{ route: '/größe' }, point]], { unit: 's', metadata });
+  latency.startTimes.fill(1_700_000_000_000_000_001n);
+  latency.endTimes.fill(1_700_000_001_000_000_002n);
+  const exporter = way.make('cumulative');
+  expect(
+    await exported(exporter, batchOf([[{ name: 'producer' }, [latency]]], { test: id })),
+  ).toBeUndefined();
+  await exporter.shutdown();
+  const [request] = await way.read().then((all) => all.filter((candidate) => testOf(candidate) === id));
+  expect(request!.resourceMetrics[0]!.scopeMetrics[0]!.metrics).toEqual([
+    {
+      name: 'latency',
+      unit: 's',
+      metadata: [
+        { key: 'prometheus.type', value: { stringValue: 'summary' } },
+        { key: 'n', value: { intValue: '5' } },
+      ],
+      summary: {
+        dataPoints: [
+          {
+            attributes: [{ key: 'route', value: { stringValue: '/größe' } }],
+            startTimeUnixNano: '1700000000000000001',
+            timeUnixNano: '1700000001000000002',
+            count: '3',
+            sum: 7.5,
+            quantileValues: point.quantiles.map(([quantile, value]) => ({ quantile, value })),
+          },
+        ],
+      },
     },
   ]);
 });

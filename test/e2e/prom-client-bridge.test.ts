@@ -261,6 +261,10 @@ describe.each(CLIENTS)('%s', (_, client) => {
           timeout: 10_000,
         })
         .toEqual(expected);
+      if (!job.startsWith('remote-write')) return;
+      // What a clean shutdown ends is over at once, quantiles as well.
+      await pushing.shutdown();
+      await expect.poll(() => query(prometheus, `{job="${job}",${OWN}}`), { timeout: 10_000 }).toEqual([]);
     });
   });
 });
