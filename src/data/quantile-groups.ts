@@ -19,6 +19,7 @@ export class QuantileGroups<T> {
   /** @param given in any order; of two values for a quantile the first counts, and there are no quantiles beyond 0 and 1 */
   add(member: T, given: readonly QuantileValue[]): void {
     const own = given
+      .map(({ quantile, value }) => ({ quantile: Number(quantile), value }))
       .filter(({ quantile }) => quantile >= 0 && quantile <= 1)
       .sort((a, b) => a.quantile - b.quantile)
       .filter(({ quantile }, i, all) => i === 0 || quantile !== all[i - 1]!.quantile);

@@ -159,6 +159,29 @@ describe('toBatch of what no compiler has seen', () => {
     expect(batch.scopeMetrics[0]!.metrics[0]!.descriptor).toMatchObject({ description: text, unit: text });
   });
 
+  test.each([null, 5, 'x'])('metadata that are %j are none', (metadata) => {
+    const [metric] = batchOf(metricOf({ metadata })).scopeMetrics[0]!.metrics;
+    expect(metric!.descriptor).toEqual({ name: 'n', description: 'd', unit: 'u', valueType: ValueType.INT });
+  });
+
+  test('metadata are kept, and those that throw when they are read are refused', () => {
+    const metadata = { 'prometheus.type': 'info' };
+    const [metric] = batchOf(metricOf({ metadata })).scopeMetrics[0]!.metrics;
+    expect(metric!.descriptor.metadata).toEqual(metadata);
+    const throwing = {
+      get a() {
+        throw new Error('mine');
+      },
+    };
+    expect(() => batchOf(metricOf({ metadata: throwing }))).toThrow('mine');
+  });
+
+  test('quantiles that are texts are numbers', () => {
+    const value = { count: 1, sum: 1, quantileValues: [{ quantile: '0.5', value: '2' }] };
+    const [metric] = batchOf(metricOf({}, value, SUMMARY as never)).scopeMetrics[0]!.metrics;
+    expect(metric).toMatchObject({ quantiles: [0.5], quantileValues: Float64Array.of(2) });
+  });
+
   test.each([undefined, null, 5])('a name that is %j is refused', (name) => {
     expect(() => batchOf(metricOf({ name }))).toThrow(`the name of a metric is ${name}, and not a text`);
   });

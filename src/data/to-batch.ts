@@ -1,6 +1,6 @@
 // OpenTelemetry's objects to columns: the way in for batches collected by another SDK.
 import { AttributeSet } from './attribute-set.ts';
-import { shown } from './checked-options.ts';
+import { isObject, shown } from './checked-options.ts';
 import { toExemplarColumns } from './exemplar-columns.ts';
 import { fromHrTime } from './hr-time.ts';
 import {
@@ -75,12 +75,20 @@ function common<T>({ descriptor, aggregationTemporality }: Described, points: Da
   };
 }
 
-/** Producers that no compiler has seen leave the description out, or the unit. */
+/** Producers that no compiler has seen leave the description out, or the unit, or give metadata that are none. */
 function complete(descriptor: MetricDescriptor): MetricDescriptor {
-  const { name, description, unit } = descriptor;
+  const { name, description, unit, metadata } = descriptor;
   if (typeof name !== 'string') throw new TypeError(`the name of a metric is ${shown(name)}, and not a text`);
-  if (typeof description === 'string' && typeof unit === 'string') return descriptor;
-  return { ...descriptor, description: textOf(description), unit: textOf(unit) };
+  if (typeof description === 'string' && typeof unit === 'string' && metadata === undefined)
+    return descriptor;
+  const { metadata: _, ...others } = descriptor;
+  return {
+    ...others,
+    description: textOf(description),
+    unit: textOf(unit),
+    // Getters that throw must do so here.
+    ...(isObject(metadata) && { metadata: { ...metadata } }),
+  };
 }
 
 function textOf(value: unknown): string {

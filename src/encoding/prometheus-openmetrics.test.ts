@@ -1,5 +1,5 @@
 import type { HrTime } from '@opentelemetry/api';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { toExemplarColumns } from '../data/exemplar-columns.ts';
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { batchOf, counter, gauge, histogram, summary, upDownCounter } from './fixtures/metrics.ts';
@@ -230,7 +230,14 @@ test('[8.36] a summary below zero has its count alone', () => {
       [1, 0],
     ] as const,
   };
-  expect(lines([summary('s', [[{}, value]])]).slice(1)).toEqual(['s{quantile="1.0"} 0', 's_count 3']);
+  const onProblem = vi.fn();
+  expect(lines([summary('s', [[{}, value]])], { onProblem }).slice(1)).toEqual([
+    's{quantile="1.0"} 0',
+    's_count 3',
+  ]);
+  expect(onProblem.mock.calls).toEqual([
+    [expect.objectContaining({ message: expect.stringMatching(/^quantiles of s are left out/) })],
+  ]);
 });
 
 const OF_TYPE = (told: string) => ({ unit: 's', metadata: { 'prometheus.type': told } });

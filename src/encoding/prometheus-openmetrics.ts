@@ -135,11 +135,18 @@ function belowZero(counter: string): PrometheusProblem {
   };
 }
 
+function quantileBelowZero(name: string): PrometheusProblem {
+  return {
+    cause: `quantile-below-zero:${name}`,
+    message: `quantiles of ${name} are left out where OpenMetrics is asked for, because they are below zero`,
+  };
+}
+
 function extrasOf(
   metric: ExposableMetric,
   type: ToldType,
   canBegin: boolean,
-  { naming, createdSeries }: Plan,
+  { naming, createdSeries, onProblem }: Plan,
 ): SampleExtras {
   const { exemplars, startTimes } = metric;
   const boundaries = metric.dataPointType === DataPointType.HISTOGRAM ? metric.boundaries : [];
@@ -165,7 +172,11 @@ function extrasOf(
     bucketExemplars: (i) =>
       exemplars &&
       exemplarPerBucket(exemplars, i, boundaries)?.map((at) => (at === undefined ? undefined : text(at))),
-    isLegalQuantile: (value) => !(value < 0),
+    isLegalQuantile(value) {
+      if (!(value < 0)) return true;
+      onProblem(quantileBelowZero(metric.descriptor.name));
+      return false;
+    },
     hasNoSum: (i) => hasNegativeBuckets || (sums !== undefined && sums[i]! < 0),
     created: (i) => (tellsCreated && startTimes[i]! > 0n ? seconds(startTimes[i]!) : undefined),
   };
