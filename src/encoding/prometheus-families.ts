@@ -57,8 +57,17 @@ export const SAMPLE_SUFFIXES = {
   summary: ['', '_sum', '_count'],
 };
 
+/** Where there is nothing to give but time. */
+export const NOTHING = new Uint8Array(0);
+
+/** Looking at so many metrics, or scopes, takes well below a millisecond. */
+export const METRICS_PER_STEP = 64;
+
+/** What takes time and may be told in chunks gives nothing now and then, so that the event loop has its turn. */
+export type Steps<T> = Generator<Uint8Array, T>;
+
 /** Families of what the text formats can carry. */
-export function textFamilies(batch: MetricBatch, options: FamilyOptions): Family[] {
+export function textFamilies(batch: MetricBatch, options: FamilyOptions): Steps<Family[]> {
   return familiesOf(batch, options, (metric) =>
     metric.dataPointType === DataPointType.EXPONENTIAL_HISTOGRAM
       ? 'text formats have no exponential histograms; have Prometheus scrape native histograms, or give it explicit buckets'
@@ -67,7 +76,7 @@ export function textFamilies(batch: MetricBatch, options: FamilyOptions): Family
 }
 
 /** Families of what the protobuf format can carry, which is everything. */
-export function nativeFamilies(batch: MetricBatch, options: FamilyOptions): Family<MetricColumns>[] {
+export function nativeFamilies(batch: MetricBatch, options: FamilyOptions): Steps<Family<MetricColumns>[]> {
   return familiesOf<MetricColumns>(batch, options, (metric) => metric);
 }
 
@@ -77,16 +86,18 @@ export function nativeFamilies(batch: MetricBatch, options: FamilyOptions): Fami
  *
  * @param carried the metric itself, or why the format cannot carry it
  */
-function familiesOf<M extends MetricColumns>(
+function* familiesOf<M extends MetricColumns>(
   { scopeMetrics }: MetricBatch,
   { strategy, escaping, reserved, names, onProblem }: FamilyOptions,
   carried: (metric: MetricColumns) => M | string,
-): Family<M>[] {
+): Steps<Family<M>[]> {
+  let looked = 0;
   const families = new Map<string, Family<M>>();
   const takenBy = new Map(reserved.map((name) => [name, `the metric ${name} that stands for the resource`]));
 
   for (const { scope, metrics } of scopeMetrics) {
     for (const candidate of metrics) {
+      if (++looked % METRICS_PER_STEP === 0) yield NOTHING;
       if (candidate.length === 0) continue;
       const { name, unit, description } = candidate.descriptor;
       const drop = (why: string) => {

@@ -26,7 +26,7 @@ export function* encodeOpenMetrics(
 ): Generator<Uint8Array> {
   const chunk = new TextChunk(options.reuseBuffers);
   const plan = planOf(batch, options);
-  const families = textFamilies(batch, plan);
+  const families = yield* textFamilies(batch, plan);
   const taken = new Set(
     families.flatMap(({ name, type }) => SAMPLE_SUFFIXES[type].map((suffix) => name + suffix)),
   );

@@ -3,8 +3,9 @@
 import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
 import { byteString, escapedName } from './prometheus-escaping.ts';
-import { type Family, nativeFamilies } from './prometheus-families.ts';
-import { labelStyles, type SeriesLabels } from './prometheus-labels.ts';
+import { type Family, METRICS_PER_STEP, NOTHING, nativeFamilies } from './prometheus-families.ts';
+import { labelStyles } from './prometheus-labels.ts';
+import { membersOf } from './prometheus-members.ts';
 import {
   duplicateIn,
   type Plan,
@@ -68,7 +69,11 @@ export function* encodePrometheusProtobuf(
   const plan = planOf(batch, options);
   const out = new ProtobufWriter(MEMORY);
   writeTarget(out, plan);
-  for (const family of nativeFamilies(batch, plan)) yield* writeFamily(out, family, plan);
+  const families = yield* nativeFamilies(batch, plan);
+  for (const [f, family] of families.entries()) {
+    if (f % METRICS_PER_STEP === METRICS_PER_STEP - 1) yield NOTHING;
+    yield* writeFamily(out, family, plan);
+  }
   if (out.at > 0) yield taken(out);
 }
 
@@ -95,25 +100,22 @@ function writeTarget(out: ProtobufWriter, { target, naming, escaping }: Plan): v
 }
 
 function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: Plan): Generator<Uint8Array> {
-  const members = family.members.map(
-    ({ metric, scope }): { metric: MetricColumns; labels: SeriesLabels; shared: Buffer } => {
-      const added = plan.addedLabels(scope);
-      const labels = protobufLabels(plan.naming).seriesLabels(added, family.type);
-      return { metric, labels, shared: Buffer.from(labels.shared, 'latin1') };
-    },
-  );
+  const members = yield* membersOf(family, plan, protobufLabels(plan.naming));
   const type = toldType(family);
   const description = new ProtobufWriter(FAMILY_HEADER_SIZE);
   writeDescription(description, { ...family, type });
 
   const point = new ProtobufWriter(1024);
-  const writers = members.map(({ metric }) => pointWriter(metric, plan.naming, type === 'unknown'));
+  const writers: ReturnType<typeof pointWriter>[] = [];
   const checks = duplicateChecks(members);
   /** By member, the points that are not shown. */
-  const leftOut = members.map(() => new Set<number>());
+  const leftOut: Set<number>[] = [];
   let size = description.at;
   let isEmpty = true;
   for (const [m, { metric, labels }] of members.entries()) {
+    if (m % METRICS_PER_STEP === METRICS_PER_STEP - 1) yield NOTHING;
+    writers.push(pointWriter(metric, plan.naming, type === 'unknown'));
+    leftOut.push(new Set());
     for (let i = 0; i < metric.length; i++) {
       if (i % POINTS_PER_STEP === POINTS_PER_STEP - 1) yield NOTHING;
       let first = checks[m]!(i);
@@ -139,7 +141,9 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
   out.reserve(description.at + FAMILY_HEADER_SIZE);
   out.varint(size);
   out.raw(description.bytes.subarray(0, description.at));
-  for (const [m, { metric, labels, shared }] of members.entries()) {
+  for (const [m, { metric, labels }] of members.entries()) {
+    if (m % METRICS_PER_STEP === METRICS_PER_STEP - 1) yield NOTHING;
+    const shared = Buffer.from(labels.shared, 'latin1');
     const hidden = leftOut[m]!;
     for (let i = 0; i < metric.length; i++) {
       if (hidden.size > 0 && hidden.has(i)) continue;
@@ -156,7 +160,6 @@ function* writeFamily(out: ProtobufWriter, family: Family<MetricColumns>, plan: 
 
 /** Encoding so many takes well below a millisecond. */
 const POINTS_PER_STEP = 200;
-const NOTHING = new Uint8Array(0);
 
 function writeDescription(
   out: ProtobufWriter,

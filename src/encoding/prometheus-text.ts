@@ -4,7 +4,8 @@ import type { MetricBatch } from '../data/metric-batch.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
 import { byteString, escapedName, isClassicName, quotable } from './prometheus-escaping.ts';
 import { type ExposableMetric, type Family, textFamilies } from './prometheus-families.ts';
-import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
+import { textLabels } from './prometheus-labels.ts';
+import { membersOf } from './prometheus-members.ts';
 import {
   duplicateIn,
   type Plan,
@@ -35,7 +36,7 @@ export function* encodePrometheusText(
     const name = escapedName(TARGET_INFO, plan.escaping);
     appendNow(chunk, `${header(name, 'gauge', 'Attributes of the resource.')}${name}{${target}} 1\n`);
   }
-  for (const family of textFamilies(batch, plan)) {
+  for (const family of yield* textFamilies(batch, plan)) {
     const type = CLASSIC_TYPES[toldType(family)];
     yield* append(chunk, header(family.name, type, family.help));
     yield* familySamples(chunk, family, plan, (metric, shared) => sampleWriter(family.name, metric, shared));
@@ -81,12 +82,7 @@ export function* familySamples(
   plan: Plan,
   writerOf: (metric: ExposableMetric, shared: string) => SampleWriter,
 ): Generator<Uint8Array> {
-  const members = family.members.map(
-    ({ metric, scope }): { metric: ExposableMetric; labels: SeriesLabels } => ({
-      metric,
-      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type),
-    }),
-  );
+  const members = yield* membersOf(family, plan, textLabels(plan.naming));
   const checks = duplicateChecks(members);
   for (const [m, { metric, labels }] of members.entries()) {
     const isFirst = checks[m]!;

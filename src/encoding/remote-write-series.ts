@@ -5,9 +5,15 @@ import type { MetricBatch, MetricColumns } from '../data/metric-batch.ts';
 import { DataPointType, SUMMARY } from '../data/metric-data.ts';
 import { goFloat } from './go-float.ts';
 import { duplicateChecks } from './prometheus-duplicates.ts';
-import { type Family, nativeFamilies, type PrometheusProblem } from './prometheus-families.ts';
+import {
+  type Family,
+  METRICS_PER_STEP,
+  nativeFamilies,
+  type PrometheusProblem,
+} from './prometheus-families.ts';
 import { attributeShape, SAMPLE_LABELS } from './prometheus-label-shape.ts';
 import { type SeriesLabels, textLabels } from './prometheus-labels.ts';
+import { membersOf } from './prometheus-members.ts';
 import { MIN_SCHEMA } from './prometheus-native-buckets.ts';
 import { duplicateIn, type Plan } from './prometheus-options.ts';
 import { type ToldType, toldType } from './prometheus-types.ts';
@@ -67,18 +73,17 @@ export function* prepareSeries(
   batch: MetricBatch,
   plan: Plan,
   external: readonly Label[],
-): Generator<void, PreparedSeries> {
+): Generator<unknown, PreparedSeries> {
   const prepared = new Map<MetricColumns, SeriesMetric>();
-  for (const family of nativeFamilies(batch, plan)) {
-    const members = family.members.map(({ metric, scope }) => ({
-      metric,
-      labels: textLabels(plan.naming).seriesLabels(plan.addedLabels(scope), family.type),
-    }));
+  let looked = 0;
+  for (const family of yield* nativeFamilies(batch, plan)) {
+    const members = yield* membersOf(family, plan, textLabels(plan.naming));
     const described = { ...family, type: toldType(family) };
     const checks = duplicateChecks(
       members.map((member) => ({ ...member, labels: labelsToCompare(member.labels, external) })),
     );
     for (const [m, { metric, labels }] of members.entries()) {
+      if (++looked % METRICS_PER_STEP === 0) yield;
       const isFirst = checks[m]!;
       let left: Set<number> | undefined;
       for (let i = 0; i < metric.length; i++) {

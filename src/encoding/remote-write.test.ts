@@ -26,7 +26,7 @@ import { WriteRequest } from './remote-write-message-1.ts';
 import { Request } from './remote-write-message-2.ts';
 import { prepareSeries } from './remote-write-series.ts';
 
-function ended<T>(steps: Generator<void, T>): T {
+function ended<T>(steps: Generator<unknown, T>): T {
   for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
