@@ -111,6 +111,9 @@ function stepping(exporter: PushMetricExporter, series: number): Service['step']
   };
 }
 
+/** Machines may be busy with something else for seconds, and what vmauth tells of itself is a second old. */
+const eventually: typeof expect.poll = (get) => expect.poll(get, { timeout: 30_000 });
+
 const logs = captureLogs();
 
 function expectNoSecret(error: ExportError | undefined, ...secrets: string[]): void {
@@ -167,10 +170,10 @@ describe.each(['old', 'new'] as const)('vmauth that is %s', (age) => {
     const queue = diskQueue(toStore, { dir: temporaryFolder(), retry: QUICK });
     const step = stepping(queue, 10);
     for (let i = 0; i < 3; i++) expect(await step()).toBeUndefined();
-    await expect.poll(() => requests).toBeGreaterThan(3);
+    await eventually(() => requests).toBeGreaterThan(3);
     expect(queue.stats()).toMatchObject({ batches: 3, droppedPoints: {} });
     token = TOKEN;
-    await expect.poll(() => queue.stats().batches, { timeout: 10_000 }).toBe(0);
+    await eventually(() => queue.stats().batches).toBe(0);
     await expectAll(store, 10, 3);
     expectNoSecret(undefined, WRONG, TOKEN);
   });
@@ -270,14 +273,14 @@ describe('vmauth', () => {
     const hasty = service(gateway.url, { ...options, timeoutMillis: 2_000 });
     await store.pause();
     const steps = [first.step()];
-    await expect.poll(() => metric('vmauth_user_concurrent_requests_current')).toBe(1);
+    await eventually(() => metric('vmauth_user_concurrent_requests_current')).toBe(1);
     // Longer than there is time for.
     const error = await hasty.step();
     expect(error).toMatchObject({ code: 'THROTTLED', retryable: true, retryAfterMs: 10_000 });
     expectNoSecret(error, TOKEN);
     expect(hasty.requests()).toBe(1);
     steps.push(second.step());
-    await expect.poll(() => metric('vmauth_user_concurrent_requests_limit_reached_total')).toBe(2);
+    await eventually(() => metric('vmauth_user_concurrent_requests_limit_reached_total')).toBe(2);
     store.resume();
     expect(await Promise.all(steps)).toEqual([undefined, undefined]);
     expect(second.requests()).toBe(2);
@@ -321,7 +324,7 @@ describe('nginx', () => {
           expect(steps).toBeLessThan(20);
           expect(await step()).toBeUndefined();
         }
-        await expect.poll(() => gateway.statuses()).toHaveLength(requests());
+        await eventually(() => gateway.statuses()).toHaveLength(requests());
         expect(answers(204)).toBe(2 * steps);
         await expectAll(store, 1_000, steps);
       },
@@ -334,7 +337,7 @@ describe('nginx', () => {
       expect(await step()).toBeUndefined();
       await store.stop();
       const second = step();
-      await expect.poll(() => gateway.statuses()).toContain(502);
+      await eventually(() => gateway.statuses()).toContain(502);
       await store.start();
       expect(await second).toBeUndefined();
       await expectAll(store, 1_000, 2);
@@ -366,7 +369,7 @@ describe('nginx', () => {
     expect(error).toMatchObject({ code: 'UNAUTHENTICATED', retryable: false });
     expect(error!.message).toMatch(/ was answered 401: 401 Authorization Required$/);
     expectNoSecret(error, WRONG);
-    await expect.poll(() => gateway.statuses()).toEqual([401, 401, 401, 401]);
+    await eventually(() => gateway.statuses()).toEqual([401, 401, 401, 401]);
     expect(await service(gateway.url, { bearerToken: TOKEN }, 1_000).step()).toBeUndefined();
     await expectAll(store, 1_000, 1);
   });
@@ -383,7 +386,7 @@ describe('nginx', () => {
     const queue = diskQueue(toStore, { dir: temporaryFolder(), retry: QUICK, maxExportsPerSecond: Infinity });
     const step = stepping(queue, 300);
     for (let i = 0; i < 10; i++) expect(await step()).toBeUndefined();
-    await expect.poll(() => queue.stats().batches, { timeout: 30_000 }).toBe(0);
+    await eventually(() => queue.stats().batches).toBe(0);
     expect(gateway.statuses()).toContain(429);
     await expectAll(store, 300, 10);
   });
