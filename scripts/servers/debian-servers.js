@@ -74,7 +74,7 @@ function unpack(name) {
         const { binary, version: asked } = mainBinary(name);
         run(join(unpacked, binary), [asked], work);
         if (!existsSync(folderOf(name))) renameSync(unpacked, folderOf(name));
-        return `${name} ${version ?? ''} of ${suite}`;
+        return `${version === undefined ? name : `${name} ${version}`} of ${suite}`;
       } catch (error) {
         failures.push(`${suite}: ${error instanceof Error ? error.message : error}`);
       }
