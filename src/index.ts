@@ -31,6 +31,7 @@ export {
   InstrumentType,
   type MetricData,
   type MetricDescriptor,
+  type ProducedMetrics,
   type ResourceMetrics,
   type ScopeMetrics,
   SUMMARY,

@@ -15,6 +15,7 @@ import {
   type HistogramMetricData,
   type InstrumentationScope,
   type MetricDescriptor,
+  type ProducedMetrics,
   type ResourceMetrics,
   SUMMARY,
   type SumMetricData,
@@ -124,7 +125,7 @@ export class MetricBatch implements ResourceMetrics {
   }
 
   /** True for batches of any copy of this package, which `instanceof` would not recognise. */
-  static is(value: ResourceMetrics): value is MetricBatch {
+  static is(value: ProducedMetrics): value is MetricBatch {
     return BRAND in value;
   }
 }

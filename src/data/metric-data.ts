@@ -30,7 +30,8 @@ export enum DataPointType {
 
 /**
  * The kind of points that hold quantiles. OpenTelemetry's data model has it, its JavaScript SDK has not: so it is no member of
- * {@link DataPointType}, and no instrument makes any. Producers may, out of metrics that others have recorded.
+ * {@link DataPointType}, and no instrument makes any. Producers may, out of metrics that others have recorded: `toBatch` takes
+ * them.
  */
 export const SUMMARY = 4 as const;
 
@@ -146,6 +147,12 @@ export type MetricData =
 export interface ScopeMetrics {
   scope: InstrumentationScope;
   metrics: MetricData[];
+}
+
+/** OpenTelemetry's objects, with summaries among them. */
+export interface ProducedMetrics {
+  resource: Resource;
+  scopeMetrics: { scope: InstrumentationScope; metrics: (MetricData | SummaryMetricData)[] }[];
 }
 
 export interface ResourceMetrics {

@@ -21,7 +21,7 @@ import {
   type HistogramMetricData,
   type MetricData,
   type MetricDescriptor,
-  type ResourceMetrics,
+  type ProducedMetrics,
   SUMMARY,
   type Summary,
   type SummaryMetricData,
@@ -29,12 +29,12 @@ import {
 import { QuantileGroups } from './quantile-groups.ts';
 
 /**
- * Returns a {@link MetricBatch} as it is and turns any other `ResourceMetrics` into one. What it gives has every field, of the
+ * Returns a {@link MetricBatch} as it is and turns OpenTelemetry's objects into one. What it gives has every field, of the
  * right type: encoders rely on it, and are in the middle of an answer when they fail.
  *
  * @throws when something is missing that has no default
  */
-export function toBatch(metrics: ResourceMetrics): MetricBatch {
+export function toBatch(metrics: ProducedMetrics): MetricBatch {
   if (MetricBatch.is(metrics)) return metrics;
   return new MetricBatch(
     metrics.resource,
