@@ -1,6 +1,7 @@
 // The contract between a MeterProvider and its readers, as in `@opentelemetry/sdk-metrics`: readers of either
 // SDK plug into either provider.
 import type { AggregationOption } from './aggregation-option.ts';
+import type { ColumnMemory } from './column-memory.ts';
 import type { AggregationTemporality, InstrumentType, ResourceMetrics } from './metric-data.ts';
 
 /** Series of a stream beside the overflow series (OTel metrics SDK, "Cardinality limits"). */
@@ -13,6 +14,8 @@ export interface CollectionResult {
 }
 
 export interface MetricCollectOptions {
+  /** Where the columns of the batch are to be; whoever gives it owns it, and with it the batch. Default: new memory. */
+  memory?: ColumnMemory;
   /** Milliseconds that observable callbacks may take; later observations are discarded and reported. */
   timeoutMillis?: number;
 }

@@ -132,6 +132,8 @@ function* absentRows(
   present: readonly Piece[],
 ): Generator<void, number[]> {
   const beside = present[piece]?.metric.attributes ?? [];
+  // As long as no series begins or ends.
+  if (beside === sets) return [];
   // Series keep their rows, so mostly nothing has moved.
   const moved: number[] = [];
   for (let i = 0; i < sets.length; i++) {

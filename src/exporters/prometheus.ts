@@ -1,10 +1,12 @@
 // A reader that Prometheus scrapes.
+
 import {
   type AggregationOption,
   type AggregationSelector,
   AggregationType,
 } from '../data/aggregation-option.ts';
 import { hasMethods } from '../data/checked-options.ts';
+import { ReusedMemory } from '../data/column-memory.ts';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
@@ -106,6 +108,8 @@ export class PrometheusMetricReader implements IMetricReader {
   readonly #options: PrometheusMetricReaderOptions;
   readonly #told = new Set<string>();
   readonly #source: ScrapeSource;
+  /** The memory of the last scrape. Where the garbage collector comes by between two scrapes, it may have it. */
+  #spare: WeakRef<ReusedMemory> | undefined;
   #producer: MetricProducer | undefined;
   #self: ComponentMetrics | undefined;
   #detected: Promise<void> | undefined;
@@ -230,7 +234,10 @@ export class PrometheusMetricReader implements IMetricReader {
   }
 
   async #collectBatch(timeoutMillis: number): Promise<Collected> {
-    const { resourceMetrics, errors } = await this.collect({ timeoutMillis });
+    const memory = this.#spare?.deref() ?? new ReusedMemory();
+    this.#spare = undefined;
+    memory.begin();
+    const { resourceMetrics, errors } = await this.collect({ timeoutMillis, memory });
     if (errors.length > 0) {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);
     }
@@ -239,7 +246,13 @@ export class PrometheusMetricReader implements IMetricReader {
       this.#detected ??= awaitAttributes(resourceMetrics.resource, timeoutMillis);
       await this.#detected;
     }
-    return { batch: toBatch(resourceMetrics), isWhole: errors.length === 0 };
+    return {
+      batch: toBatch(resourceMetrics),
+      isWhole: errors.length === 0,
+      release: () => {
+        this.#spare = new WeakRef(memory);
+      },
+    };
   }
 
   /** Each scrape has the same problems again. */

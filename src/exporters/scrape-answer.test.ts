@@ -45,12 +45,14 @@ test.each(ENCODINGS)('one in %s whose scraper goes is no failure of ours', async
   const { body, gone, release, ended } = await answered(batchWith(1_000, 1_000), encoding);
   await body.next();
   gone.abort();
-  expect(release).toHaveBeenCalled();
+  // Whoever reads it may be in the middle of a chunk, and its memory be used again.
+  expect(release).not.toHaveBeenCalled();
   await expect(
     (async () => {
       for await (const _ of body);
     })(),
   ).rejects.toThrow();
+  expect(release).toHaveBeenCalled();
   expect(ended.mock.calls).toEqual([[undefined]]);
 });
 

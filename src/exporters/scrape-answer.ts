@@ -78,6 +78,8 @@ export async function answerOf(
   // Also when nobody ever begins to read the body.
   gone.addEventListener('abort', held.release, { once: true });
   async function* metrics(): AsyncGenerator<Uint8Array, void, undefined> {
+    // From here on it is read, and read to the end of a slice also when the scraper has gone.
+    gone.removeEventListener('abort', held.release);
     const ended = source.started(held.batch);
     const { escaping } = format;
     const names = namesOf(request.url);
@@ -92,7 +94,6 @@ export async function answerOf(
       ended(gone.aborted ? undefined : error);
       throw error;
     } finally {
-      gone.removeEventListener('abort', held.release);
       held.release();
     }
   }

@@ -16,6 +16,8 @@ export interface Collected {
   readonly batch: MetricBatch;
   /** False when something is missing, such as what a callback did not observe in time. */
   readonly isWhole: boolean;
+  /** Called when nobody reads the batch any more. */
+  release?(): void;
 }
 
 interface Collection {
@@ -109,13 +111,17 @@ async function use(
 ): Promise<{ isWhole: boolean; held: HeldBatch }> {
   collection.users++;
   let isReleased = false;
+  let collected: Collected | undefined;
   const release = () => {
     if (isReleased) return;
     isReleased = true;
-    if (--collection.users === 0) all.delete(collection);
+    if (--collection.users > 0) return;
+    all.delete(collection);
+    collected?.release?.();
   };
   try {
-    const { batch, isWhole } = await collection.collected;
+    collected = await collection.collected;
+    const { batch, isWhole } = collected;
     return { isWhole, held: { batch, signal: collection.outdated.signal, release } };
   } catch (error) {
     release();

@@ -32,13 +32,14 @@ export async function fetchScrape(
       ? request.method === 'HEAD'
         ? null
         : body
-      : streamOf(body, gone, outdated, onFailure);
+      : streamOf(body, gone, signal, outdated, onFailure);
   return new Response(content, { status, headers });
 }
 
 function streamOf(
   chunks: AsyncGenerator<Uint8Array, void, undefined>,
   gone: AbortController,
+  signal: AbortSignal,
   outdated: AbortSignal | undefined,
   onFailure: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
@@ -58,6 +59,12 @@ function streamOf(
         };
         stalled = setTimeout(giveUp, STALLED_MILLIS).unref();
         outdated?.addEventListener('abort', giveUp, { once: true, signal: gone.signal });
+        const stop = () => {
+          controller.error(signal.reason);
+          void end();
+        };
+        // It may be that nobody asks for the next chunk, nor cancels the stream.
+        signal.addEventListener('abort', stop, { once: true });
       },
       async pull(controller) {
         try {

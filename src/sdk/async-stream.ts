@@ -1,6 +1,7 @@
 // The points of an observable, as one View shows them to one reader.
 import type { Attributes } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import type { ColumnMemory } from '../data/column-memory.ts';
 import type { MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
@@ -72,7 +73,7 @@ export class AsyncStream implements Stream {
     this.#failed = true;
   }
 
-  *collect(end: bigint): Generator<void, MetricColumns | undefined> {
+  *collect(end: bigint, memory: ColumnMemory): Generator<void, MetricColumns | undefined> {
     const { table, temporality } = this.#options;
     const isDelta = temporality === AggregationTemporality.DELTA;
     if (this.#failed) {
@@ -93,8 +94,8 @@ export class AsyncStream implements Stream {
     // An observed sum takes its own difference; everything else begins anew with the window.
     const isAnew = isDelta && this.#sum === undefined;
     const copied = isAnew ? (rows: Uint32Array) => table.resetRows(rows) : undefined;
-    const rows = table.touchedRows();
-    const columns = yield* copyPoints(this.descriptor, this.#options, rows, { end, start, copied });
+    const rows = table.touchedRows(memory);
+    const columns = yield* copyPoints(this.descriptor, this.#options, rows, { end, start, memory, copied });
     table.touched.fill(0);
     return columns;
   }

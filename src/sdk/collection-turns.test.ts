@@ -48,7 +48,7 @@ async function collected(reader: ManualMetricReader, between: (turn: number) => 
   return { turns, metrics: resourceMetrics.scopeMetrics.flatMap(({ metrics }) => metrics) };
 }
 
-const idOf = (metric: MetricColumns, i: number) => metric.attributes[i]!.attributes['id'] ?? 'overflow';
+const idOf = (metric: MetricColumns, i: number) => metric.attributes[i]!.attributes.id ?? 'overflow';
 
 /** By the id of the series, and that no series is there twice. */
 function valuesOf(metric: MetricColumns | undefined): Map<unknown, number> {

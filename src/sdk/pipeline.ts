@@ -2,6 +2,7 @@
 import { type AggregationOption, AggregationType, aggregationProblem } from '../data/aggregation-option.ts';
 import { callTimeout } from '../data/call-timeout.ts';
 import { A_COUNT, shown } from '../data/checked-options.ts';
+import { type ColumnMemory, NEW_MEMORY } from '../data/column-memory.ts';
 import { report, textOf } from '../data/diagnostics.ts';
 import { MetricBatch, type ScopeColumns } from '../data/metric-batch.ts';
 import {
@@ -211,7 +212,9 @@ export class Pipeline implements MetricProducer {
   /** One at a time: a round of callbacks must be over before the next begins. */
   collect(options: MetricCollectOptions = {}): Promise<CollectionResult> {
     const timeoutMillis = callTimeout('collect', options, CALLBACK_TIMEOUT_MILLIS);
-    const result = this.#last.then(() => this.#collect(timeoutMillis));
+    // A call from JavaScript may have null in place of options.
+    const memory = options?.memory ?? NEW_MEMORY;
+    const result = this.#last.then(() => this.#collect(timeoutMillis, memory));
     // Without the result, which would stay in memory until the next collection.
     this.#last = result.then(
       () => {},
@@ -220,7 +223,7 @@ export class Pipeline implements MetricProducer {
     return result;
   }
 
-  async #collect(timeoutMillis: number): Promise<CollectionResult> {
+  async #collect(timeoutMillis: number, memory: ColumnMemory): Promise<CollectionResult> {
     findRegistry();
     // Once: an attribute that is never found must not delay every collection.
     this.#resource ??= awaitAttributes(this.#state.resource, RESOURCE_TIMEOUT_MILLIS);
@@ -231,18 +234,18 @@ export class Pipeline implements MetricProducer {
         errors.push(...(await callbacks.run(this.#index, timeoutMillis)));
       }),
     );
-    return { resourceMetrics: await inSlices(this.#copy()), errors };
+    return { resourceMetrics: await inSlices(this.#copy(memory)), errors };
   }
 
   /** In small steps, so that the time that it takes is not one pause. */
-  *#copy(): Generator<void, MetricBatch> {
+  *#copy(memory: ColumnMemory): Generator<void, MetricBatch> {
     const end = now();
     const scopes: ScopeColumns[] = [];
     function* add({ scope }: Scope, streams: readonly Stream[]): Generator<void, void> {
       const metrics = [];
       for (const stream of streams) {
         yield;
-        const columns = yield* stream.collect(end);
+        const columns = yield* stream.collect(end, memory);
         if (columns !== undefined) metrics.push(columns);
       }
       if (metrics.length > 0) scopes.push({ scope, metrics });

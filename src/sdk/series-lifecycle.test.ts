@@ -2,6 +2,7 @@
 import { type Attributes, ValueType } from '@opentelemetry/api';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { captureLogs, metricsOf, pointsOf } from '../../test/support/collected.ts';
+import { NEW_MEMORY } from '../data/column-memory.ts';
 import { fromHrTime } from '../data/hr-time.ts';
 import { AggregationTemporality, type Exemplar } from '../data/metric-data.ts';
 import { ExplicitBucketHistogramAggregator } from './aggregation/explicit-bucket-histogram.ts';
@@ -301,7 +302,7 @@ describe('[4.23] a million series that are written once', () => {
             i % 50 === 0 ? { user: `u${i}`, tags: [`t${i}`] } : { user: `u${i}`, kind: i % 7 };
           stream.record(1, attributes, interner.find(attributes), undefined);
         }
-        delivered += finished(stream.collect(now()))?.length ?? 0;
+        delivered += finished(stream.collect(now(), NEW_MEMORY))?.length ?? 0;
       }
       expect(delivered).toBe(total);
       // Ids are numbers of sets, handed out again: the highest tells how many there ever were at a time.
@@ -311,7 +312,7 @@ describe('[4.23] a million series that are written once', () => {
       expect(table.touched.length).toBeLessThanOrEqual(LIMIT * 4);
       expect(Math.max(...capacities)).toBeLessThanOrEqual(LIMIT * 4);
       expect(table.size).toBeLessThanOrEqual(LIMIT);
-      finished(stream.collect(now()));
+      finished(stream.collect(now(), NEW_MEMORY));
       expect(table.size).toBe(0);
       const last = { user: `u${total - 1}`, kind: (total - 1) % 7 };
       expect(interner.lookup(interner.canonical(last))).toBe(undefined);
@@ -341,7 +342,7 @@ describe('a delta stream at its limit', () => {
 
   test('[4.35] ends as many series of earlier windows as new ones need room, and none of this window', () => {
     const { table, record, overflows } = fullTable(4);
-    table.resetRows(table.allRows());
+    table.resetRows(table.allRows(NEW_MEMORY));
     record('old 1');
     record('old 3');
     for (const [key, left] of [
@@ -358,7 +359,7 @@ describe('a delta stream at its limit', () => {
     record('new 3');
     record('old 1');
     expect([overflows(), table.size]).toEqual([1, 5]);
-    table.resetRows(table.allRows());
+    table.resetRows(table.allRows(NEW_MEMORY));
     for (const key of ['a', 'b', 'c', 'd']) record(key);
     expect(overflows()).toBe(1);
     // The overflow series of the window before is no room for an ordinary one.
@@ -414,10 +415,10 @@ describe('observables with new attribute sets in each round', () => {
       for (let round = 0; round < 100; round++) {
         for (let i = 0; i < SERIES; i++) stream.observe(1, { user: `u${round}-${i}`, kind: i % 3 });
         if (isFailing) stream.fail();
-        finished(stream.collect(now()));
+        finished(stream.collect(now(), NEW_MEMORY));
       }
-      finished(stream.collect(now()));
-      finished(stream.collect(now()));
+      finished(stream.collect(now(), NEW_MEMORY));
+      finished(stream.collect(now(), NEW_MEMORY));
       expect(table.size).toBe(0);
       // Ids are numbers of sets, handed out again: with none in use, all that there ever were at a time are free.
       const most = 2 * SERIES + limit + 4;

@@ -2,6 +2,7 @@
 // Rows are dense, so that a collection goes through memory in order.
 import type { Attributes, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import type { ColumnMemory } from '../data/column-memory.ts';
 import { type Aggregator, resizedTimes } from './aggregation/aggregator.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { now, steadyTime } from './clock.ts';
@@ -45,7 +46,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   readonly #interner: AttributeInterner;
   readonly #options: SeriesTableOptions;
   readonly #index = new IdIndex();
-  readonly sets: AttributeSet[] = [];
+  sets: AttributeSet[] = [];
+  #areSetsShared = false;
   /** By row; only bound series have one. */
   readonly #cells = new Map<number, Cell>();
   /** Made with the first measurement that is offered. */
@@ -127,15 +129,28 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return this.#overflow?.row ?? -1;
   }
 
-  allRows(): Uint32Array {
-    const rows = new Uint32Array(this.size);
+  /** The sets by row; as long as no series begins or ends, all batches have the same array. */
+  sharedSets(): readonly AttributeSet[] {
+    this.#areSetsShared = true;
+    return this.sets;
+  }
+
+  /** To be called before they change. */
+  #keepShared(): void {
+    if (!this.#areSetsShared) return;
+    this.sets = this.sets.slice();
+    this.#areSetsShared = false;
+  }
+
+  allRows(memory: ColumnMemory): Uint32Array {
+    const rows = memory.uint32(this.size);
     for (let row = 0; row < rows.length; row++) rows[row] = row;
     return rows;
   }
 
   /** The rows written since they were last collected. */
-  touchedRows(): Uint32Array {
-    const rows = new Uint32Array(this.size);
+  touchedRows(memory: ColumnMemory): Uint32Array {
+    const rows = memory.uint32(this.size);
     let count = 0;
     for (let row = 0; row < this.size; row++) if (this.touched[row] === 1) rows[count++] = row;
     return rows.subarray(0, count);
@@ -210,6 +225,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     findRegistry();
     const row = this.size;
     if (row === this.touched.length) this.#grow();
+    this.#keepShared();
     this.#interner.retain(set);
     this.#index.set(set.id, row);
     this.sets.push(set);
@@ -221,6 +237,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
 
   /** Ends a series: its row is freed and the last one takes its place. */
   release(row: number): void {
+    this.#keepShared();
     const last = this.size - 1;
     this.#index.delete(this.sets[row]!.id);
     this.#interner.release(this.sets[row]!);

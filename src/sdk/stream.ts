@@ -1,6 +1,7 @@
 // One stream of points: an instrument as one View shows it to one reader.
 import type { Attributes, AttributeValue, Context } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
+import type { ColumnMemory } from '../data/column-memory.ts';
 import type { MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
@@ -26,7 +27,7 @@ export interface StreamOptions {
 }
 
 /** The points since the last collection, or undefined when there are none, in small steps. Starts the next window. */
-export type CollectStream = (end: bigint) => Generator<void, MetricColumns | undefined>;
+export type CollectStream = (end: bigint, memory: ColumnMemory) => Generator<void, MetricColumns | undefined>;
 
 export interface Stream {
   descriptor: MetricDescriptor;
@@ -157,22 +158,26 @@ export class SyncStream implements Stream {
     this.#writtenAt.delete(set);
   }
 
-  *collect(end: bigint): Generator<void, MetricColumns | undefined> {
+  *collect(end: bigint, memory: ColumnMemory): Generator<void, MetricColumns | undefined> {
     const { temporality, idleTimeoutMillis } = this.#options;
-    if (temporality === AggregationTemporality.DELTA) return yield* this.#collectDelta(end);
+    if (temporality === AggregationTemporality.DELTA) return yield* this.#collectDelta(end, memory);
     if (idleTimeoutMillis !== undefined) yield* this.#endIdle(idleTimeoutMillis);
-    return yield* copyPoints(this.descriptor, this.#options, this.table.allRows(), { end });
+    return yield* copyPoints(this.descriptor, this.#options, this.table.allRows(memory), {
+      end,
+      memory,
+    });
   }
 
   /** Only what was written in the window. A series that skipped it is freed. */
-  *#collectDelta(end: bigint): Generator<void, MetricColumns | undefined> {
+  *#collectDelta(end: bigint, memory: ColumnMemory): Generator<void, MetricColumns | undefined> {
     const { table } = this;
     yield* table.releaseUntouched();
     const start = table.windowStart;
     table.windowStart = steadyTime(end);
-    return yield* copyPoints(this.descriptor, this.#options, table.touchedRows(), {
+    return yield* copyPoints(this.descriptor, this.#options, table.touchedRows(memory), {
       end,
       start,
+      memory,
       // At once: what is recorded from here on is of the next window.
       copied: (rows) => table.resetRows(rows),
     });

@@ -1,4 +1,5 @@
 // What every aggregation does with the rows of a series table.
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import type { MetricColumns, NumberColumns, PointColumns } from '../../data/metric-batch.ts';
 import type { Sampling } from '../exemplars/sampled-exemplars.ts';
 
@@ -11,7 +12,7 @@ export interface Aggregator {
   move(from: number, to: number): void;
   record(row: number, value: number): void;
   /** Begins the columns of a batch. @param rows those that will be copied, though some of them may have moved or ended by then */
-  copier(rows: Uint32Array): PointCopier;
+  copier(rows: Uint32Array, memory: ColumnMemory): PointCopier;
   /** Which measurements become exemplars, as the specification has it for the aggregation. */
   readonly sampling: Sampling;
 }
@@ -30,10 +31,11 @@ export const ONE_EXEMPLAR: Sampling = { size: 1 };
 /** For aggregations that are one number. */
 export function numberCopier(
   { length: capacity }: Uint32Array,
+  memory: ColumnMemory,
   valueAt: (row: number) => number,
   finish: (columns: NumberColumns) => MetricColumns,
 ): PointCopier {
-  const values = new Float64Array(capacity);
+  const values = memory.float64(capacity);
   let length = 0;
   return {
     copy(rows) {

@@ -1,6 +1,7 @@
 // Explicit-bucket histogram (OTel metrics SDK, "Explicit Bucket Histogram Aggregation").
 // A series is one run of numbers, so that a measurement touches neighbouring cache lines:
 //   sum, min, max, bucket 0, …, bucket n
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import { type ExplicitBucketColumns, histogramColumns } from '../../data/metric-batch.ts';
 import type { Sampling } from '../exemplars/sampled-exemplars.ts';
 import { type Aggregator, type PointCopier, resized } from './aggregator.ts';
@@ -57,14 +58,14 @@ export class ExplicitBucketHistogramAggregator implements Aggregator {
     data[start + BUCKETS + bucketOf(boundaries, value)]!++;
   }
 
-  copier({ length: capacity }: Uint32Array): PointCopier {
+  copier({ length: capacity }: Uint32Array, memory: ColumnMemory): PointCopier {
     const width = this.#boundaries.length + 1;
     const columns = {
-      counts: new Float64Array(capacity),
-      sums: new Float64Array(capacity),
-      mins: new Float64Array(capacity),
-      maxs: new Float64Array(capacity),
-      bucketCounts: new Float64Array(capacity * width),
+      counts: memory.float64(capacity),
+      sums: memory.float64(capacity),
+      mins: memory.float64(capacity),
+      maxs: memory.float64(capacity),
+      bucketCounts: memory.float64(capacity * width),
     };
     let length = 0;
     return {

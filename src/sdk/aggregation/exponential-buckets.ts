@@ -1,5 +1,6 @@
 // The counts of one sign of base-2 exponential histograms, of all series of a stream. Those of a series are a ring: the count
 // of bucket `i` is at `i & mask`, so that the range grows at either end without moving anything.
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import type { ExponentialBuckets as BucketColumns } from '../../data/metric-batch.ts';
 import { resized, resizedInts } from './aggregator.ts';
 import { RingArena } from './ring-arena.ts';
@@ -92,12 +93,13 @@ export class ExponentialBuckets {
   }
 
   /** Begins the columns of a batch with those rows. */
-  copier(rows: Uint32Array): BucketCopier {
-    const offsets = new Int32Array(rows.length);
-    const starts = new Uint32Array(rows.length + 1);
+  copier(rows: Uint32Array, memory: ColumnMemory): BucketCopier {
+    const offsets = memory.int32(rows.length);
+    const starts = memory.uint32(rows.length + 1);
+    starts[0] = 0;
     let used = 0;
     for (let i = 0; i < rows.length; i++) used += this.lengthOf(rows[i]!);
-    let counts = new Float64Array(used);
+    let counts = memory.float64(used);
     let length = 0;
     return {
       copy: (row) => {

@@ -1,6 +1,7 @@
 import { ValueType } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { NEW_MEMORY } from '../../data/column-memory.ts';
 import { AggregationTemporality, type ExponentialHistogram } from '../../data/metric-data.ts';
 import { ExponentialHistogramAggregator } from './exponential-histogram.ts';
 import { bucketIndex } from './exponential-index.ts';
@@ -9,7 +10,7 @@ const descriptor = { name: 'h', description: '', unit: '', valueType: ValueType.
 
 function collected(aggregator: ExponentialHistogramAggregator, rows: number): ExponentialHistogram[] {
   const all = Uint32Array.from({ length: rows }, (_, row) => row);
-  const copier = aggregator.copier(all);
+  const copier = aggregator.copier(all, NEW_MEMORY);
   copier.copy(all);
   const columns = copier.finish({
     descriptor,

@@ -1,5 +1,6 @@
 // Base-2 exponential histogram: buckets (base^i, base^(i+1)] with base = 2^(2^-scale), as fine as `maxSize` buckets per
 // sign allow (OTel metrics SDK, "Base2 Exponential Bucket Histogram Aggregation", and data model).
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import {
   type ExponentialColumns,
   type ExponentialHistogramColumns,
@@ -112,18 +113,18 @@ export class ExponentialHistogramAggregator implements Aggregator {
     buckets.increment(row, index >> shift);
   }
 
-  copier(rows: Uint32Array): PointCopier<ExponentialHistogramColumns> {
+  copier(rows: Uint32Array, memory: ColumnMemory): PointCopier<ExponentialHistogramColumns> {
     const capacity = rows.length;
     const columns = {
-      counts: new Float64Array(capacity),
-      sums: new Float64Array(capacity),
-      mins: new Float64Array(capacity),
-      maxs: new Float64Array(capacity),
-      zeroCounts: new Float64Array(capacity),
-      scales: new Int32Array(capacity),
+      counts: memory.float64(capacity),
+      sums: memory.float64(capacity),
+      mins: memory.float64(capacity),
+      maxs: memory.float64(capacity),
+      zeroCounts: memory.float64(capacity),
+      scales: memory.int32(capacity),
     };
-    const positive = this.#positive.copier(rows);
-    const negative = this.#negative.copier(rows);
+    const positive = this.#positive.copier(rows, memory);
+    const negative = this.#negative.copier(rows, memory);
     let length = 0;
     return {
       copy: (some) => {

@@ -3,6 +3,7 @@ import { ValueType } from '@opentelemetry/api';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { AttributeSet } from '../../data/attribute-set.ts';
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import type { ExponentialHistogramColumns } from '../../data/metric-batch.ts';
 import { AggregationTemporality } from '../../data/metric-data.ts';
 import { ExponentialHistogramAggregator } from './exponential-histogram.ts';
@@ -68,6 +69,14 @@ function pointAt(columns: ExponentialHistogramColumns, i: number): ReturnType<ty
   };
 }
 
+/** As memory that has been used before. */
+const memory: ColumnMemory = {
+  float64: (length) => new Float64Array(length).fill(Number.NaN),
+  bigUint64: (length) => new BigUint64Array(length).fill(7n),
+  int32: (length) => new Int32Array(length).fill(7),
+  uint32: (length) => new Uint32Array(length).fill(7),
+};
+
 function collect(aggregator: ExponentialHistogramAggregator, rows: Uint32Array): ExponentialHistogramColumns {
   const { length } = rows;
   const points = {
@@ -78,7 +87,7 @@ function collect(aggregator: ExponentialHistogramAggregator, rows: Uint32Array):
     startTimes: new BigUint64Array(length),
     endTimes: new BigUint64Array(length),
   };
-  const copier = aggregator.copier(rows);
+  const copier = aggregator.copier(rows, memory);
   // In two steps, as a collection in slices does it.
   copier.copy(rows.subarray(0, length >> 1));
   copier.copy(rows.subarray(length >> 1));

@@ -1,4 +1,5 @@
 // Last value: the most recent measurement (OTel metrics SDK, "Last Value Aggregation").
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import { gaugeColumns } from '../../data/metric-batch.ts';
 import { type Aggregator, numberCopier, ONE_EXEMPLAR, type PointCopier, resized } from './aggregator.ts';
 
@@ -22,7 +23,7 @@ export class LastValueAggregator implements Aggregator {
     this.#values[row] = value;
   }
 
-  copier(rows: Uint32Array): PointCopier {
-    return numberCopier(rows, (row) => this.#values[row]!, gaugeColumns);
+  copier(rows: Uint32Array, memory: ColumnMemory): PointCopier {
+    return numberCopier(rows, memory, (row) => this.#values[row]!, gaugeColumns);
   }
 }

@@ -1,6 +1,7 @@
 // Sum of an observable counter: callbacks report absolute values, so a delta is the difference to the previous
 // collection (OTel metrics API, "Asynchronous Counter"). A value that fell means that its source was restarted:
 // then the value itself is the delta.
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import { sumColumns } from '../../data/metric-batch.ts';
 import { type Aggregator, numberCopier, ONE_EXEMPLAR, type PointCopier, resized } from './aggregator.ts';
 
@@ -47,9 +48,10 @@ export class ObservedSumAggregator implements Aggregator {
     if (this.#isDelta && (!this.#isMonotonic || value >= previous)) this.#previous[row]! += previous;
   }
 
-  copier(rows: Uint32Array): PointCopier {
+  copier(rows: Uint32Array, memory: ColumnMemory): PointCopier {
     return numberCopier(
       rows,
+      memory,
       (row) => (this.#isDelta ? this.#takeDifference(row) : this.#values[row]!),
       (columns) => sumColumns(columns, this.#isMonotonic),
     );

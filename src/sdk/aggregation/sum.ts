@@ -1,4 +1,5 @@
 // Sum: the arithmetic sum of the measurements (OTel metrics SDK, "Sum Aggregation").
+import type { ColumnMemory } from '../../data/column-memory.ts';
 import { sumColumns } from '../../data/metric-batch.ts';
 import { type Aggregator, numberCopier, ONE_EXEMPLAR, type PointCopier, resized } from './aggregator.ts';
 
@@ -28,9 +29,10 @@ export class SumAggregator implements Aggregator {
     this.values[row]! += value;
   }
 
-  copier(rows: Uint32Array): PointCopier {
+  copier(rows: Uint32Array, memory: ColumnMemory): PointCopier {
     return numberCopier(
       rows,
+      memory,
       (row) => this.values[row]!,
       (columns) => sumColumns(columns, this.#isMonotonic),
     );
