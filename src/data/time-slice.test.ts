@@ -96,6 +96,29 @@ describe('several at the same time', () => {
     expect(new Set(slices.map((slice) => slice.turn)).size).toBe(12);
   });
 
+  it('who begins while others wait for their turns waits too', async () => {
+    let turn = 0;
+    let isOver = false;
+    setImmediate(function count() {
+      turn++;
+      if (!isOver) setImmediate(count);
+    });
+    const begun: number[] = [];
+    function* items() {
+      begun.push(turn);
+      yield;
+    }
+    async function throughItems() {
+      for await (const _ of sliced(items(), { budgetMillis: 0 }));
+    }
+    // As when one answer is what many have waited for.
+    await Promise.all(
+      [0, 1, 2, 3].map((i) => (i % 2 === 0 ? inSlices(items(), { budgetMillis: 0 }) : throughItems())),
+    );
+    isOver = true;
+    expect(new Set(begun).size).toBe(4);
+  });
+
   it('an item is asked for after a turn when whoever took the one before had it for longer than a slice', async () => {
     let turns = 0;
     setImmediate(function count() {

@@ -36,6 +36,7 @@ export async function* sliced<T>(
   work: Iterable<T>,
   { signal, budgetMillis = 2 }: SliceOptions = {},
 ): AsyncGenerator<T, void, undefined> {
+  if (waiting.length > 0) await ownTurn();
   let sliceEnd = performance.now() + budgetMillis;
   for (const item of work) {
     signal?.throwIfAborted();
@@ -52,8 +53,10 @@ export async function inSlices<R>(
   work: Generator<unknown, R>,
   { signal, budgetMillis = 2 }: SliceOptions = {},
 ): Promise<R> {
-  let sliceEnd = performance.now() + budgetMillis;
   try {
+    // Those who wait have had this turn.
+    if (waiting.length > 0) await ownTurn();
+    let sliceEnd = performance.now() + budgetMillis;
     for (;;) {
       signal?.throwIfAborted();
       const step = work.next();
