@@ -8,13 +8,15 @@ import { captureLogs } from '../../test/support/collected.ts';
 import type { ResourceMetrics } from '../data/metric-data.ts';
 import { InMemoryMetricExporter } from '../exporters/in-memory.ts';
 import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
-import { metricsEnvironment } from './metrics-environment.ts';
+import { metricsEnvironment, prometheusEnvironment } from './metrics-environment.ts';
 import { type MetricsHandle, type StartMetricsOptions, startMetrics } from './start-metrics.ts';
 
 const INTERVAL = 'OTEL_METRIC_EXPORT_INTERVAL';
 const TIMEOUT = 'OTEL_METRIC_EXPORT_TIMEOUT';
 const FILTER = 'OTEL_METRICS_EXEMPLAR_FILTER';
 const EXPORTER = 'OTEL_METRICS_EXPORTER';
+const SCRAPE_HOST = 'OTEL_EXPORTER_PROMETHEUS_HOST';
+const SCRAPE_PORT = 'OTEL_EXPORTER_PROMETHEUS_PORT';
 
 const folder = mkdtempSync(join(tmpdir(), 'meterline-environment-'));
 const configFile = join(folder, 'config.yaml');
@@ -37,7 +39,8 @@ describe('the environment', () => {
   const start = (options: StartMetricsOptions = {}) =>
     (handle = startMetrics({ selfMetrics: false, ...options }));
   beforeEach(() => {
-    for (const name of [INTERVAL, TIMEOUT, FILTER, EXPORTER]) vi.stubEnv(name, undefined);
+    for (const name of [INTERVAL, TIMEOUT, FILTER, EXPORTER, SCRAPE_HOST, SCRAPE_PORT])
+      vi.stubEnv(name, undefined);
   });
   afterEach(async () => {
     vi.useRealTimers();
@@ -215,4 +218,39 @@ describe('the environment', () => {
       expect.stringContaining('metrics go nowhere'),
     ]);
   });
+
+  test.each<[StartMetricsOptions['prometheus']]>([[undefined], [true], [{ path: '/m' }]])(
+    '[8.02] says where the scrape endpoint of the setting %j listens, as far as that leaves it open',
+    async (prometheus) => {
+      vi.stubEnv(EXPORTER, 'prometheus');
+      vi.stubEnv(SCRAPE_HOST, '127.0.0.2');
+      vi.stubEnv(SCRAPE_PORT, '0');
+      start({ prometheus });
+      const { host, port, url } = await vi.waitUntil(() => handle!.prometheus!.address);
+      expect(host).toBe('127.0.0.2');
+      expect(port).not.toBe(9464);
+      expect(new URL(url).pathname).toBe(typeof prometheus === 'object' ? '/m' : '/metrics');
+      expect((await fetch(url)).status).toBe(200);
+    },
+  );
+
+  test('[8.02] where settings say where it listens, the environment does not', async () => {
+    vi.stubEnv(SCRAPE_HOST, '127.0.0.2');
+    vi.stubEnv(SCRAPE_PORT, '1');
+    start({ prometheus: { host: '127.0.0.1', port: 0 } });
+    const { host, port } = await vi.waitUntil(() => handle!.prometheus!.address);
+    expect(host).toBe('127.0.0.1');
+    expect(port).toBeGreaterThan(1);
+    expect(logs).toEqual([]);
+  });
+
+  test.each(['abc', '-1', '65536', '1e3', '0x10', '80.5'])(
+    '[8.02][9.03] %j is no port of a scrape endpoint: it is told, and counts as not set',
+    (value) => {
+      expect(prometheusEnvironment({ [SCRAPE_HOST]: ' ', [SCRAPE_PORT]: value })).toEqual({});
+      expect(logs).toEqual([
+        expect.stringContaining(`${SCRAPE_PORT} is "${value}", which is ignored; use a port from 0 to 65535`),
+      ]);
+    },
+  );
 });

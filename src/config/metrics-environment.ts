@@ -1,7 +1,15 @@
 // What the environment says about metrics as a whole (OpenTelemetry specification, "Metrics SDK configuration" and "Exporter
 // selection"). Settings in code and in a file come before it.
 import { EXEMPLAR_FILTERS } from '../sdk/exemplars/exemplar-filter.ts';
-import { type Environment, listOf, millis, oneOf, readVariable, warnOf } from './environment.ts';
+import {
+  type Environment,
+  listOf,
+  millis,
+  oneOf,
+  readVariable,
+  type ValueKind,
+  warnOf,
+} from './environment.ts';
 import { PUSH_EXPORTERS } from './environment-exporters.ts';
 import { hasOtlpEndpoint } from './otlp-environment.ts';
 import type { MetricsConfig } from './schema.ts';
@@ -13,6 +21,20 @@ export function metricsEnvironment(env: Environment) {
     exportTimeout: readVariable(env, ['OTEL_METRIC_EXPORT_TIMEOUT'], millis(0)),
     exemplarFilter: readVariable(env, ['OTEL_METRICS_EXEMPLAR_FILTER'], oneOf(EXEMPLAR_FILTERS)),
   } satisfies MetricsConfig;
+}
+
+const host: ValueKind<string> = { parse: (text) => text, format: 'a host name or an address' };
+const port: ValueKind<number> = {
+  parse: (text) => (/^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : undefined),
+  format: 'a port from 0 to 65535',
+};
+
+/** Where the scrape endpoint listens, where there is one and no setting says it. */
+export function prometheusEnvironment(env: Environment) {
+  return {
+    host: readVariable(env, ['OTEL_EXPORTER_PROMETHEUS_HOST'], host),
+    port: readVariable(env, ['OTEL_EXPORTER_PROMETHEUS_PORT'], port),
+  };
 }
 
 const EXPORTERS = [...PUSH_EXPORTERS, 'prometheus'] as const;

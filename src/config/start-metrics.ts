@@ -14,9 +14,10 @@ import { PrometheusMetricReader } from '../exporters/prometheus.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
 import { PeriodicExportingMetricReader } from '../sdk/readers/periodic-exporting-metric-reader.ts';
 import { detectResource } from './detect-resource.ts';
+import type { Environment } from './environment.ts';
 import { environmentExporter, PUSH_EXPORTERS } from './environment-exporters.ts';
 import { loadConfig } from './load-config.ts';
-import { exportersOfEnvironment, metricsEnvironment } from './metrics-environment.ts';
+import { exportersOfEnvironment, metricsEnvironment, prometheusEnvironment } from './metrics-environment.ts';
 import { onProcessEnd } from './process-end.ts';
 import { listenPersistently } from './prometheus-listener.ts';
 import type { MetricsConfig, ResolvedConfig } from './schema.ts';
@@ -124,8 +125,7 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
     );
   }
   const stopListening =
-    prometheus &&
-    listenPersistently(prometheus, typeof config.prometheus === 'object' ? config.prometheus : {});
+    prometheus && listenPersistently(prometheus, scrapeAddress(config.prometheus, process.env));
   const removeHandlers = onProcessEnd(
     {
       signals: config.handleSignals,
@@ -161,6 +161,12 @@ export function startMetrics(options: StartMetricsOptions = {}): MetricsHandle {
 
 function hasDestination({ jsonFilePath, prometheus, exporters, readers }: ResolvedConfig): boolean {
   return jsonFilePath !== undefined || prometheus !== false || exporters.length + readers.length > 0;
+}
+
+function scrapeAddress(setting: ResolvedConfig['prometheus'], env: Environment) {
+  const { host, port, path } = typeof setting === 'object' ? setting : {};
+  const fallback = prometheusEnvironment(env);
+  return { host: host ?? fallback.host, port: port ?? fallback.port, path };
 }
 
 /** OpenTelemetry's `diag` is silent until a logger is set, and silence is how outages of metrics go unnoticed. */
