@@ -95,6 +95,10 @@ metrics:
     [{ prometheus: { port: 70_000 } }, 'prometheus.port is 70000; use a port from 0 to 65535'],
     [{ prometheus: { path: 'metrics' } }, 'prometheus.path is "metrics"; use a path that starts with "/"'],
     [
+      { prometheus: { path: '/m?a' } },
+      'prometheus.path is "/m?a"; use a path that starts with "/", without a query',
+    ],
+    [
       { resourceAttributes: { a: {} } },
       'resourceAttributes.a is {}; use a text, a number, a boolean or a list of them',
     ],

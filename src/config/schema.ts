@@ -69,7 +69,7 @@ export const metricsConfig = z.strictObject({
             .min(0, 'use a port from 0 to 65535')
             .max(65_535, 'use a port from 0 to 65535')
             .optional(),
-          path: text.startsWith('/', 'use a path that starts with "/"').optional(),
+          path: text.regex(/^\/[^?#\s]*$/, 'use a path that starts with "/", without a query').optional(),
         }),
       ],
       'use true, false or a map with host, port and path',

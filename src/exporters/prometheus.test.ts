@@ -14,7 +14,11 @@ import { AggregationTemporality, InstrumentType } from '../data/metric-data.ts';
 import type { MetricProducer } from '../data/reader.ts';
 import { batchOf, counter, exponentialHistogram } from '../encoding/fixtures/metrics.ts';
 import { parsePrometheusText } from '../encoding/fixtures/prometheus-parser.ts';
-import { PrometheusMetricReader, type PrometheusMetricReaderOptions } from './prometheus.ts';
+import {
+  type ListenOptions,
+  PrometheusMetricReader,
+  type PrometheusMetricReaderOptions,
+} from './prometheus.ts';
 
 const logger = { verbose: vi.fn(), debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
 const cleanups: (() => unknown)[] = [];
@@ -227,10 +231,19 @@ test.each([
   [{ port: -1 }, /port is -1; .*0 to 65535/],
   [{ port: 65_536 }, /port is 65536/],
   [{ port: Number.NaN }, /port is NaN/],
-  [{ port: 0, path: 'metrics' }, /path is "metrics"; .*start with "\/"/],
+  [{ port: '0' }, /port is ["']0["']; .*0 to 65535/],
+  [{ port: 0, path: 'metrics' }, /path is ["']metrics["']; .*starts with "\/"/],
+  [{ port: 0, path: '/metrics?of=all' }, /path is .*without a query/],
+  [{ port: 0, path: 5 }, /path is 5/],
+  // Node would listen on every interface.
+  [{ port: 0, host: '' }, /host is ["']{2}; .*a host name or an address/],
+  [{ port: 0, host: null }, /host is null/],
+  [{ port: 0, adress: '127.0.0.1' }, /there is no setting adress/],
+  [{ port: 0, tls: null }, /tls is null; .*an object/],
+  [null, /options is null; .*an object/],
   [{ port: 0, host: '192.0.2.1' }, /host 192\.0\.2\.1, port 0: .*not an address of this machine/],
 ])('listen(%j) rejects with what is wrong', async (options, message) => {
-  await expect(readerOf().listen(options)).rejects.toThrow(message);
+  await expect(readerOf().listen(options as ListenOptions)).rejects.toThrow(message);
 });
 
 test('neither the server nor a scraper that stays connected keeps the process alive', async () => {

@@ -307,7 +307,8 @@ function sourceOptions(options: PrometheusMetricReaderOptions) {
     SCRAPE_FORMATS.join(', or '),
   );
   demand(
-    callbackTimeoutMillis === undefined || callbackTimeoutMillis > 0,
+    callbackTimeoutMillis === undefined ||
+      (typeof callbackTimeoutMillis === 'number' && callbackTimeoutMillis > 0),
     'callbackTimeoutMillis',
     callbackTimeoutMillis,
     'a number above 0',

@@ -406,6 +406,7 @@ test.each<[Record<string, unknown>, RegExp]>([
   [{ resourceLabels: ['a'] }, /resourceLabels is .*; it must be an object/],
   [{ resourceLabels: { include: [] } }, /no setting resourceLabels\.include;/],
   [{ resourceLabels: { included: 'a' } }, /resourceLabels\.included is 'a'; .*list/],
+  [{ callbackTimeoutMillis: '5000' }, /callbackTimeoutMillis is .*above 0/],
   [{ callbackTimeoutMillis: 0 }, /callbackTimeoutMillis is 0; .*above 0/],
   [{ aggregationSelector: 1 }, /aggregationSelector is 1/],
 ])('the options %j are refused with what is wrong', (options, message) => {

@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo } from 'node:net';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
+import { optionChecks } from '../data/option-checks.ts';
 import { type PemSource, type TlsMaterial, tlsSource } from '../net/tls.ts';
 
 /** Named as in `tls.createServer`. Files are read again when they change. */
@@ -66,13 +67,9 @@ const UNINSTRUMENTED = Symbol.for('meterline.uninstrumented');
 /** @throws ConfigError when an option is not valid or the server cannot listen there */
 export async function startScrapeServer(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
-  { host = 'localhost', port = 9464, path = '/metrics', tls }: ListenOptions,
+  options: ListenOptions,
 ): Promise<ScrapeServer> {
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new ConfigError(`port is ${port}; it must be an integer from 0 to 65535`);
-  }
-  if (!path.startsWith('/')) throw new ConfigError(`path is "${path}"; it must start with "/"`);
-
+  const { host, port, path, tls } = validated(options);
   const server = await serverOf(tls, (request, response) => {
     if (request.url?.split('?', 1)[0] === path) {
       handler(request, response);
@@ -111,6 +108,29 @@ export async function startScrapeServer(
         });
       }),
   };
+}
+
+function validated(options: ListenOptions) {
+  const { demand, demandObject, demandNothing } = optionChecks('listen');
+  demandObject('options', options);
+  const { host = 'localhost', port = 9464, path = '/metrics', tls, ...unknown } = options;
+  demandNothing(unknown);
+  // To Node, what is no host is every interface.
+  demand(typeof host === 'string' && host !== '', 'host', host, 'a host name or an address');
+  demand(
+    Number.isInteger(port) && port >= 0 && port <= 65_535,
+    'port',
+    port,
+    'a whole number from 0 to 65535',
+  );
+  demand(
+    typeof path === 'string' && /^\/[^?#\s]*$/.test(path),
+    'path',
+    path,
+    'a path that starts with "/", without a query',
+  );
+  if (tls !== undefined) demandObject('tls', tls);
+  return { host, port, path, tls };
 }
 
 const REQUEST_MILLIS = 10_000;
