@@ -9,21 +9,29 @@ import { attributesOf, BOUNDARIES, MASK, SECONDS } from './workload.js';
 const SETTLE_MS = 20;
 const TICK_MS = 1;
 
-/** A function that collects and exports so many histogram and as many counter series. */
+/**
+ * A function that collects and exports so many histogram and as many counter series, as a periodic reader does it.
+ *
+ * @param library gives the module that has the SDK
+ */
 export async function exportOf(library, exporter, series) {
-  const { meter, reader } = await library();
+  const { MeterProvider, PeriodicExportingMetricReader } = await library();
+  const reader = new PeriodicExportingMetricReader({
+    exporter,
+    // No export but those that are asked for.
+    exportIntervalMillis: 2 ** 30,
+    exportTimeoutMillis: 60_000,
+    cardinalityLimits: { default: 200_000 },
+    selfMetrics: false,
+  });
+  const meter = new MeterProvider({ readers: [reader] }).getMeter('bench');
   const counter = meter.createCounter('requests');
   const histogram = meter.createHistogram('duration', { advice: { explicitBucketBoundaries: BOUNDARIES } });
   attributesOf(series).forEach((attributes, i) => {
     counter.add(i, attributes);
     for (let k = 0; k < 10; k++) histogram.record(SECONDS[(i + k) & MASK], attributes);
   });
-  return async () => {
-    const { resourceMetrics } = await reader.collect();
-    await new Promise((resolve, reject) => {
-      exporter.export(resourceMetrics, ({ code, error }) => (code === 0 ? resolve() : reject(error)));
-    });
-  };
+  return () => reader.forceFlush();
 }
 
 export async function costOf(work) {

@@ -3,7 +3,9 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { answer, costOf, exportOf, longest, memoryPeak, repeated } from './export-cost.js';
 import { median } from './statistics.js';
-import { meterline, openTelemetry } from './subjects.js';
+
+const meterline = () => import('../dist/index.js');
+const openTelemetry = () => import('@opentelemetry/sdk-metrics');
 
 const MANY = 100_000;
 const FEW = 1_000;

@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { answer, costOf, exportOf, longest, memoryPeak, repeated } from '../export-cost.js';
 import { WRITTEN } from '../remote-write-answer.js';
 import { median } from '../statistics.js';
-import { meterline } from '../subjects.js';
 import { attributesOf, BOUNDARIES, MASK, SECONDS } from '../workload.js';
+
+const meterline = () => import('../../dist/index.js');
 
 const MANY = 100_000;
 const FEW = 1_000;
@@ -52,10 +53,7 @@ export default {
 function ours(version) {
   return async (options) => {
     const { remoteWrite } = await import('../../dist/exporters/remote-write.js');
-    return costs(options, (url) => {
-      const exporter = remoteWrite({ url, version });
-      return (series) => exportOf(meterline, exporter, series);
-    });
+    return costs(options, (url) => (series) => exportOf(meterline, remoteWrite({ url, version }), series));
   };
 }
 

@@ -58,3 +58,16 @@ export class ReusedMemory implements ColumnMemory {
     return fresh;
   }
 }
+
+/**
+ * Memory between two batches. Where the garbage collector comes by in between it may have it: an idle service holds nothing, and
+ * one that makes garbage of its own loses nothing.
+ */
+export type SpareMemory = WeakRef<ReusedMemory> | undefined;
+
+/** To be used by the caller alone from then on. */
+export function takeSpare(spare: SpareMemory): ReusedMemory {
+  const memory = spare?.deref() ?? new ReusedMemory();
+  memory.begin();
+  return memory;
+}

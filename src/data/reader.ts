@@ -15,7 +15,7 @@ export interface CollectionResult {
 
 export interface MetricCollectOptions {
   /** Where the columns of the batch are to be; whoever gives it owns it, and with it the batch. Default: new memory. */
-  memory?: ColumnMemory;
+  memory?: ColumnMemory | undefined;
   /** Milliseconds that observable callbacks may take; later observations are discarded and reported. */
   timeoutMillis?: number;
 }

@@ -44,6 +44,7 @@ export function decorate(
     graceMillis: GRACE_MILLIS,
     selectAggregationTemporality: exporter.selectAggregationTemporality?.bind(exporter),
     selectAggregation: exporter.selectAggregation?.bind(exporter),
+    releasesBatches: exporter.releasesBatches === true,
     export: (batch, { signal }) => exportThrough(batch, signal),
     forceFlush: () => inner.forceFlush(),
     shutdown: () => inner.shutdown(),

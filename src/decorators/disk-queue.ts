@@ -82,6 +82,8 @@ export function diskQueue(exporter: PushMetricExporter, options: DiskQueueOption
     },
     {
       componentType: 'disk_queue_metric_exporter',
+      // The newest ones are delivered without being read back.
+      releasesBatches: false,
       timeoutMillis: TIMEOUT_MILLIS,
       async forceFlush() {
         const drained = flushed(TIMEOUT_MILLIS);

@@ -2,15 +2,19 @@
 import type { AttributeSet } from '../data/attribute-set.ts';
 import { MetricBatch, type MetricColumns, type ScopeColumns } from '../data/metric-batch.ts';
 import type { Resource } from '../data/resource.ts';
-import { selectPoints } from '../data/select-points.ts';
+import { zeroPoints } from '../data/zero-points.ts';
 import { BlockSet } from '../encoding/prometheus-duplicates.ts';
 import { attributeLabels } from '../encoding/prometheus-labels.ts';
 
 type Scope = ScopeColumns['scope'];
 
+/** A metric without its numbers, whose memory is used again once the batch has been delivered. */
 interface Piece {
   readonly scope: Scope;
-  readonly metric: MetricColumns;
+  readonly nanos: bigint;
+  readonly sets: readonly AttributeSet[];
+  /** The metric with other series, all of them zero. */
+  readonly withSets: (sets: readonly AttributeSet[]) => MetricColumns;
 }
 
 /** The metrics of one collection; a reader may export it in several batches. */
@@ -30,7 +34,7 @@ export interface Ended {
 
 const ROWS_PER_STEP = 4_096;
 
-/** Holds the columns of the last two collections, and compares attribute sets by identity where they are the provider's. */
+/** Holds the attribute sets of the last two collections, and compares attribute sets by identity where they are the provider's. */
 export class EndedSeries {
   readonly #byScope: boolean;
   readonly #identityOf: (resource: Resource) => string;
@@ -58,7 +62,7 @@ export class EndedSeries {
     for (const { scope, metrics } of batch.scopeMetrics) {
       for (const metric of metrics) {
         if (metric.length > 0)
-          found.push([keyOf(this.#byScope ? scope : undefined, metric), { scope, metric }]);
+          found.push([keyOf(this.#byScope ? scope : undefined, metric), pieceOf(scope, metric)]);
       }
     }
     const [first] = found;
@@ -69,12 +73,12 @@ export class EndedSeries {
     if (order > 0) {
       ended = yield* this.ended();
       this.#before = this.#latest;
-      this.#latest = { nanos: timeOf(first[1]), resource: batch.resource, pieces: new Map() };
+      this.#latest = { nanos: first[1].nanos, resource: batch.resource, pieces: new Map() };
     }
     for (const [key, piece] of found) {
       const pieces = this.#latest!.pieces.get(key);
       if (pieces === undefined) this.#latest!.pieces.set(key, [piece]);
-      else if (!pieces.some(({ metric }) => metric === piece.metric)) pieces.push(piece);
+      else if (!pieces.some(({ sets }) => sets === piece.sets)) pieces.push(piece);
     }
     return ended;
   }
@@ -84,7 +88,7 @@ export class EndedSeries {
     if (this.#areApart(resource, collection.resource)) return 1;
     for (const [key, piece] of found) {
       const known = collection.pieces.get(key)?.[0];
-      if (known !== undefined) return Number(timeOf(piece) - timeOf(known));
+      if (known !== undefined) return Number(piece.nanos - known.nanos);
     }
     return 0;
   }
@@ -102,12 +106,12 @@ export class EndedSeries {
     const scopes: ScopeColumns[] = [];
     for (const [key, pieces] of before.pieces) {
       const present = withResource ? [] : (latest.pieces.get(key) ?? []);
-      for (const [p, { scope, metric }] of pieces.entries()) {
-        const rows = yield* absentRows(metric.attributes, p, present);
+      for (const [p, { scope, sets, withSets }] of pieces.entries()) {
+        const rows = yield* absentRows(sets, p, present);
         for (let from = 0; from < rows.length; from += ROWS_PER_STEP) {
           yield;
-          const some = Uint32Array.from(rows.slice(from, from + ROWS_PER_STEP));
-          scopes.push({ scope, metrics: [selectPoints(metric, some)] });
+          const some = rows.slice(from, from + ROWS_PER_STEP).map((row) => sets[row]!);
+          scopes.push({ scope, metrics: [withSets(some)] });
         }
       }
     }
@@ -121,7 +125,7 @@ export class EndedSeries {
     const { resource, pieces } = this.#latest;
     return new MetricBatch(
       resource,
-      [...pieces.values()].flat().map(({ scope, metric }) => ({ scope, metrics: [metric] })),
+      [...pieces.values()].flat().map(({ scope, sets, withSets }) => ({ scope, metrics: [withSets(sets)] })),
     );
   }
 }
@@ -131,7 +135,7 @@ function* absentRows(
   piece: number,
   present: readonly Piece[],
 ): Generator<void, number[]> {
-  const beside = present[piece]?.metric.attributes ?? [];
+  const beside = present[piece]?.sets ?? [];
   // As long as no series begins or ends.
   if (beside === sets) return [];
   // Series keep their rows, so mostly nothing has moved.
@@ -162,16 +166,16 @@ function* absentRows(
 }
 
 function* forEachSet(pieces: readonly Piece[], visit: (set: AttributeSet) => void): Generator<void, void> {
-  for (const { metric } of pieces) {
-    for (const [i, set] of metric.attributes.entries()) {
+  for (const { sets } of pieces) {
+    for (const [i, set] of sets.entries()) {
       if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
       visit(set);
     }
   }
 }
 
-function timeOf({ metric }: Piece): bigint {
-  return metric.endTimes[0]!;
+function pieceOf(scope: Scope, metric: MetricColumns): Piece {
+  return { scope, nanos: metric.endTimes[0]!, sets: metric.attributes, withSets: zeroPoints(metric) };
 }
 
 function keyOf(scope: Scope | undefined, { descriptor, dataPointType }: MetricColumns): string {

@@ -18,6 +18,7 @@ export function jsonFile(options: JsonFileOptions): PushMetricExporter {
   return createExporter({
     name: `jsonFile(${lines.path})`,
     componentType: 'json_file_metric_exporter',
+    releasesBatches: true,
     timeoutMillis,
     selectAggregationTemporality: temporality,
     export: (batch, { signal }) =>

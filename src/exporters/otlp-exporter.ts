@@ -37,6 +37,7 @@ export function deliveringExporter(
   const exporter = createExporter({
     ...definition,
     name: transport.name,
+    releasesBatches: true,
     timeoutMillis,
     graceMillis: GRACE_MILLIS,
     export: (batch, { signal }) => deliver(batch, signal),

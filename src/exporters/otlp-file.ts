@@ -22,6 +22,7 @@ export function otlpFile(options: OtlpFileOptions = {}): PushMetricExporter {
   const { target, temporality, aggregation, timeoutMillis } = validOtlpFileOptions(options);
   return createExporter({
     componentType: 'otlp_file_metric_exporter',
+    releasesBatches: true,
     timeoutMillis,
     selectAggregationTemporality: temporality,
     selectAggregation: aggregation,

@@ -6,7 +6,7 @@ import {
   AggregationType,
 } from '../data/aggregation-option.ts';
 import { hasMethods } from '../data/checked-options.ts';
-import { ReusedMemory } from '../data/column-memory.ts';
+import { type SpareMemory, takeSpare } from '../data/column-memory.ts';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
@@ -108,8 +108,8 @@ export class PrometheusMetricReader implements IMetricReader {
   readonly #options: PrometheusMetricReaderOptions;
   readonly #told = new Set<string>();
   readonly #source: ScrapeSource;
-  /** The memory of the last scrape. Where the garbage collector comes by between two scrapes, it may have it. */
-  #spare: WeakRef<ReusedMemory> | undefined;
+  /** The memory of the last scrape. */
+  #spare: SpareMemory;
   #producer: MetricProducer | undefined;
   #self: ComponentMetrics | undefined;
   #detected: Promise<void> | undefined;
@@ -234,9 +234,8 @@ export class PrometheusMetricReader implements IMetricReader {
   }
 
   async #collectBatch(timeoutMillis: number): Promise<Collected> {
-    const memory = this.#spare?.deref() ?? new ReusedMemory();
+    const memory = takeSpare(this.#spare);
     this.#spare = undefined;
-    memory.begin();
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis, memory });
     if (errors.length > 0) {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);

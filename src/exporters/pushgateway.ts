@@ -62,6 +62,7 @@ export function pushgateway(options: PushgatewayOptions): PushMetricExporter {
   return createExporter({
     name: group.name,
     componentType: 'pushgateway_metric_exporter',
+    releasesBatches: true,
     timeoutMillis: group.timeoutMillis + GRACE_MILLIS,
     // Whoever scrapes reads totals.
     selectAggregationTemporality: () => AggregationTemporality.CUMULATIVE,

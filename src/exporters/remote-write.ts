@@ -112,6 +112,7 @@ export function remoteWrite(options: RemoteWriteOptions): PushMetricExporter {
   const exporter = createExporter({
     name,
     componentType: 'prometheus_remote_write_metric_exporter',
+    releasesBatches: true,
     timeoutMillis: valid.limits.timeoutMillis,
     graceMillis: GRACE_MILLIS,
     // Receivers read totals.

@@ -45,6 +45,7 @@ export function stdout(options: StdoutOptions = {}): PushMetricExporter {
   return createExporter({
     name: 'stdout',
     componentType: 'stdout_metric_exporter',
+    releasesBatches: true,
     timeoutMillis,
     selectAggregationTemporality: temporality,
     export: (batch, { signal }) => inTurn(stream, signal, () => write(batch, signal)),

@@ -10,6 +10,7 @@ import {
   type OptionCheck,
   type OptionChecks,
 } from '../../data/checked-options.ts';
+import { type SpareMemory, takeSpare } from '../../data/column-memory.ts';
 import { report, textOf } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
 import { exportTo } from '../../data/export-to.ts';
@@ -107,6 +108,8 @@ export class PeriodicExportingMetricReader extends MetricReader {
   /** Settles when the exporter has answered the last export, which may be long after we stopped waiting. */
   #answered: Promise<void> = Promise.resolve();
   readonly #backlog: DeltaBacklog;
+  /** The memory of the last collection, once it has been delivered. */
+  #spare: SpareMemory;
 
   /** @throws ConfigError when an option cannot work */
   constructor(given: PeriodicExportingMetricReaderOptions) {
@@ -181,7 +184,9 @@ export class PeriodicExportingMetricReader extends MetricReader {
 
   async #collectAndExport(): Promise<void> {
     await this.#exporterIsFree();
-    const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis });
+    const memory = this.#exporter.releasesBatches === true ? takeSpare(this.#spare) : undefined;
+    this.#spare = undefined;
+    const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis, memory });
     if (errors.length > 0) {
       const reasons = errors.slice(0, 3).map(textOf).join('; ');
       // One cause for all, because their texts may differ with each collection.
@@ -196,6 +201,8 @@ export class PeriodicExportingMetricReader extends MetricReader {
       .take()
       .reduceRight((newer, older) => mergeDeltas(older, newer), toBatch(resourceMetrics));
     await this.#exportPieces(batch);
+    // What failed, or was given up on, may still be read.
+    this.#spare = memory && new WeakRef(memory);
   }
 
   /** Tries every piece, then throws the first error. */
