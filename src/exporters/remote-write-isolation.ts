@@ -1,5 +1,6 @@
 // Finding the samples for which a receiver refuses a whole request.
 import { ExportError } from '../data/errors.ts';
+import { isAboutConnection } from '../data/owed-points.ts';
 import type { PartialSuccess } from '../encoding/otlp-response.ts';
 import type { RemoteWriteVersion } from '../encoding/remote-write-message.ts';
 import type { SendWrite, WriteRequest } from './remote-write-transport.ts';
@@ -43,7 +44,15 @@ export function isolating(send: SendWrite) {
     signal: AbortSignal,
   ) {
     const { message } = refusal;
-    cuts.toNothing ??= send(withoutSamples(request), signal).then(({ badRequest }) => badRequest?.message);
+    cuts.toNothing ??= send(withoutSamples(request), signal).then(
+      ({ badRequest }) => badRequest?.message,
+      (error) => {
+        const cause = ExportError.from(error);
+        // Refused for good in another way than the samples, such as for having none.
+        if (!cause.retryable && !isAboutConnection(cause)) return cause.message;
+        throw cause;
+      },
+    );
     let toNothing: string | undefined;
     try {
       toNothing = await cuts.toNothing;

@@ -359,6 +359,19 @@ describe('remoteWrite', () => {
       expect(count).toBe(2);
     });
 
+    test.each([404, 413, 422])(
+      'is looked for where requests without samples are answered %d',
+      async (status) => {
+        const { url, requests } = await serveHttp({
+          answer: (request) => (isEmpty(request) ? { status, body: 'no samples' } : refusing('77')(request)),
+        });
+        const error = await exported(made({ url }), counterBatch(1, 200));
+        expect(error).toMatchObject({ code: 'REJECTED', rejectedDataPoints: 1 });
+        expect(inOrder(seriesIn(requests.filter((it) => isTaken(it, '77'))))).toEqual(others(200, '77'));
+        expect(requests.filter(isEmpty)).toHaveLength(1);
+      },
+    );
+
     test('is looked for on from where a passing failure stopped it', async () => {
       let count = 0;
       const { url, requests } = await serveHttp({
