@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { EventEmitter, once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -115,6 +115,18 @@ test('[8.06] HEAD has the headers only, other methods are 405, other paths 404',
   for (const path of ['/', '/metrics/', '/metricsx']) {
     expect((await fetch(new URL(path, url))).status, path).toBe(404);
   }
+});
+
+test('a request with the whole address is answered as one with the path alone', async () => {
+  const { port } = await readerOf().listen(anyPort);
+  const statusOf = async (path: string) => {
+    const [response] = await once(httpRequest({ host: '127.0.0.1', port, path }).end(), 'response');
+    response.resume();
+    return response.statusCode;
+  };
+  expect(await statusOf('http://proxied.example/metrics?name[]=a')).toBe(200);
+  expect(await statusOf('http://proxied.example/other')).toBe(404);
+  expect(await statusOf('http://proxied.example')).toBe(404);
 });
 
 test('[8.06] a collection that fails is 500 and logged, and the next one can succeed', async () => {

@@ -1,5 +1,6 @@
 // One handler for the servers that people have. Each framework hands over something else, which tells it from the others.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { inResponseTurn } from './response-turn.ts';
 import type { FetchRequest } from './scrape-fetch.ts';
 
 /** What Fastify gives to a route. */
@@ -21,6 +22,13 @@ export interface KoaContextLike {
 /** What Hono gives to a handler. */
 export interface HonoContextLike {
   readonly req: { readonly raw: FetchRequest };
+  /** On Node what {@link NodeBindings} has, and elsewhere whatever the server gives. */
+  readonly env?: unknown;
+}
+
+interface NodeBindings {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
 }
 
 export interface ScrapeHandler {
@@ -53,9 +61,18 @@ export function scrapeHandler({ respond, fetch }: Answers): ScrapeHandler {
       context.respond = false;
       return respond(context.req, context.res);
     }
-    if ('req' in first) return fetch((first as HonoContextLike).req.raw);
+    if ('req' in first) {
+      const { req, env } = first as HonoContextLike;
+      return honoTurn(env).then(() => fetch(req.raw));
+    }
     return fetch(first as FetchRequest);
   }) as ScrapeHandler;
+}
+
+async function honoTurn(env: unknown): Promise<void> {
+  const { incoming, outgoing } = (env ?? {}) as Partial<NodeBindings>;
+  if (incoming === undefined || outgoing === undefined) return;
+  await new Promise<void>((resolve) => inResponseTurn(incoming, outgoing, resolve));
 }
 
 /** Of any class: servers wrap Node's, or make their own for HTTP/2. */

@@ -71,7 +71,8 @@ export async function startScrapeServer(
 ): Promise<ScrapeServer> {
   const { host, port, path, tls } = validated(options);
   const server = await serverOf(tls, (request, response) => {
-    if (request.url?.split('?', 1)[0] === path) {
+    // Proxies may ask with the whole address, which a server has to take (RFC 9112, 3.2.2).
+    if (request.url?.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)[0] === path) {
       handler(request, response);
       return;
     }
