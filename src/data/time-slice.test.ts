@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { inSlices, ownTurn, sliced } from './time-slice.ts';
 
 async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -178,5 +178,28 @@ describe('inSlices', () => {
     }
     await expect(inSlices(work(), { signal: controller.signal })).rejects.toThrow('enough');
     expect(steps).toEqual(['one', 'closed']);
+  });
+});
+
+describe('under fake timers', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  function* steps() {
+    for (let i = 0; i < 3; i++) yield;
+    return 'end';
+  }
+
+  it('work goes on, though nobody moves them', async () => {
+    vi.useFakeTimers({ toFake: ['setImmediate'] });
+    expect(await inSlices(steps(), { budgetMillis: 0 })).toBe('end');
+  });
+
+  it('a turn that is waited for when they come or go keeps nobody waiting afterwards', async () => {
+    vi.useFakeTimers({ toFake: ['setImmediate'] });
+    const before = inSlices(steps(), { budgetMillis: 0 });
+    vi.useRealTimers();
+    const after = inSlices(steps(), { budgetMillis: 0 });
+    vi.useFakeTimers({ toFake: ['setImmediate'] });
+    expect(await Promise.all([before, after])).toEqual(['end', 'end']);
   });
 });

@@ -1,4 +1,6 @@
 // Long work in short slices, so that the host's event loop never waits for us.
+// Node's own timer and not the global one: a test that fakes that one while a turn is waited for would end all turns for good.
+import { setImmediate } from 'node:timers';
 
 export interface SliceOptions {
   /** Ends the work between two items; the generator is closed and the iteration rejects with the signal's reason. */
