@@ -22,7 +22,7 @@ export async function collectAll(
 ): Promise<CollectionResult> {
   const [own, ...foreign] = await Promise.all([
     provider.collect(options),
-    ...others.map((other) => collectForeign(other, options)),
+    ...others.map((other) => collectForeign(other, withoutMemory(options))),
   ]);
   if (foreign.length === 0) return own;
   return {
@@ -32,6 +32,13 @@ export async function collectAll(
     ),
     errors: [own, ...foreign].flatMap((result) => result.errors),
   };
+}
+
+/** Others may keep what they gave, or go on filling it when we have long given up waiting: it is not the owner's to use again. */
+function withoutMemory(options: MetricCollectOptions | undefined): MetricCollectOptions | undefined {
+  if (options?.memory === undefined) return options;
+  const { memory: _, ...others } = options;
+  return others;
 }
 
 /** Whatever another producer does, throwing at once included, the provider's own metrics are exported. */

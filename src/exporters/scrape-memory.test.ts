@@ -2,7 +2,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { AggregationType } from '../data/aggregation-option.ts';
+import type { CollectionResult, MetricProducer } from '../data/reader.ts';
 import { MeterProvider } from '../sdk/meter-provider.ts';
+import { ManualMetricReader } from '../sdk/readers/manual-metric-reader.ts';
 import { PrometheusMetricReader } from './prometheus.ts';
 
 const SERIES = 3_000;
@@ -139,4 +141,24 @@ test('a scraper whose request ends gives its memory back, though nobody cancels 
   await linesOf(scrape(reader));
   const [first, second] = collect.mock.calls.map(([options]) => options!.memory!);
   expect(second).toBe(first);
+});
+
+test('what a further producer gave stays what it was, however often it is shown', async () => {
+  const source = new ManualMetricReader();
+  const counter = new MeterProvider({ readers: [source] })
+    .getMeter('other')
+    .createCounter('counter_of_other');
+  for (let id = 0; id < 100; id++) counter.add(1, { id });
+  let kept: Promise<CollectionResult> | undefined;
+  const producer: MetricProducer = { collect: (options) => (kept ??= source.collect(options)) };
+  const reader = new PrometheusMetricReader({ metricProducers: [producer] });
+  const meter = new MeterProvider({ readers: [reader] }).getMeter('test');
+  const lines = async () => (await linesOf(scrape(reader))).filter((line) => /^counter_of_other/.test(line));
+  const before = await lines();
+  expect(before.length).toBe(100);
+  for (let i = 0; i < 5; i++) {
+    const own = meter.createCounter(`own${i}`);
+    for (let id = 0; id < 100; id++) own.add(1_000, { id });
+    expect(await lines()).toEqual(before);
+  }
 });
