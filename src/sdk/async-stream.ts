@@ -1,16 +1,14 @@
 // The points of an observable, as one View shows them to one reader.
 import type { Attributes } from '@opentelemetry/api';
 import type { AttributeSet } from '../data/attribute-set.ts';
-import type { ColumnMemory } from '../data/column-memory.ts';
 import type { MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { LastValueAggregator } from './aggregation/last-value.ts';
 import { ObservedSumAggregator } from './aggregation/observed-sum.ts';
-import { steadyTime } from './clock.ts';
 import { copyPoints } from './copy-points.ts';
 import { type Member, ObservedMembers } from './observed-members.ts';
 import type { SeriesTable } from './series-table.ts';
-import { kept, own, type Stream, type StreamOptions } from './stream.ts';
+import { type Collection, kept, own, type Stream, type StreamOptions } from './stream.ts';
 
 export class AsyncStream implements Stream {
   descriptor: MetricDescriptor;
@@ -73,7 +71,7 @@ export class AsyncStream implements Stream {
     this.#failed = true;
   }
 
-  *collect(end: bigint, memory: ColumnMemory): Generator<void, MetricColumns | undefined> {
+  *collect(collection: Collection): Generator<void, MetricColumns | undefined> {
     const { table, temporality } = this.#options;
     const isDelta = temporality === AggregationTemporality.DELTA;
     if (this.#failed) {
@@ -90,12 +88,13 @@ export class AsyncStream implements Stream {
     // A series that a callback no longer reports is gone (OTel metrics SDK, "Asynchronous instruments").
     yield* table.releaseUntouched();
     const start = isDelta ? table.windowStart : undefined;
-    table.windowStart = steadyTime(end);
+    table.windowStart = collection.steadyEnd;
     // An observed sum takes its own difference; everything else begins anew with the window.
     const isAnew = isDelta && this.#sum === undefined;
     const copied = isAnew ? (rows: Uint32Array) => table.resetRows(rows) : undefined;
-    const rows = table.touchedRows(memory);
-    const columns = yield* copyPoints(this.descriptor, this.#options, rows, { end, start, memory, copied });
+    const rows = table.touchedRows(collection.memory);
+    const window = { ...collection, start, copied };
+    const columns = yield* copyPoints(this.descriptor, this.#options, rows, window);
     table.touched.fill(0);
     return columns;
   }

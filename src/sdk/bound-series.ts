@@ -90,6 +90,7 @@ class BoundRow {
     const table = this.#table;
     let { row } = this.#cell;
     if (row < 0) {
+      if (table.isClosed) return;
       // The series was released, such as after a delta window without data.
       this.#cell = table.cell(this.#stream.rowOf(attributes));
       row = this.#cell.row;

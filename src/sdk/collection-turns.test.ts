@@ -279,4 +279,97 @@ describe('a collection of many series', () => {
     const values = valuesOf(metrics[0]);
     for (let id = 3 * ROWS_PER_STEP; id < SERIES; id++) expect(values.has(id)).toBe(id % 3 === 0);
   });
+
+  test('[2.10] has no point of a series that began after it', async () => {
+    const { reader, meter } = setUp(CUMULATIVE);
+    const counters = [meter.createCounter('c'), meter.createCounter('same attributes')] as const;
+    for (const counter of counters) for (let id = 0; id < SERIES; id++) counter.add(2, { id });
+    const { metrics } = await collected(reader, (turn) => {
+      if (turn !== 1) return;
+      for (let id = 0; id < SERIES; id += 7) {
+        counters[0].remove({ id });
+        counters[0].add(1, { id });
+      }
+    });
+    for (const { length, startTimes, endTimes } of metrics) {
+      for (let i = 0; i < length; i++) expect(startTimes[i]).toBeLessThan(endTimes[i]!);
+    }
+    const next = await collected(reader);
+    expect(next.metrics.map(({ length }) => length)).toEqual([SERIES, SERIES]);
+  });
+
+  test.each(['counter', 'observable counter'])(
+    '[4.28] ends where the next one begins when the clock is set meanwhile: %s',
+    async (kind) => {
+      const { reader, meter } = setUp(DELTA);
+      const first = meter.createCounter('first');
+      const add = () => {
+        for (let id = 0; id < SERIES; id++) first.add(1, { id });
+      };
+      const second = kind === 'counter' ? meter.createCounter('second') : undefined;
+      let observed = 0;
+      if (second === undefined) {
+        meter.createObservableCounter('second').addCallback((result) => result.observe(++observed));
+      }
+      add();
+      second?.add(1);
+      await collected(reader, (turn) => {
+        if (turn !== 1) return;
+        const wall = Date.now.bind(Date);
+        vi.spyOn(Date, 'now').mockImplementation(() => wall() - 3_600_000);
+        first.add(1, { id: SERIES });
+      });
+      add();
+      second?.add(1);
+      const { metrics } = await collected(reader);
+      expect(metrics.length).toBe(2);
+      for (const { startTimes, endTimes } of metrics) expect(startTimes[0]).toBeLessThan(endTimes[0]!);
+    },
+  );
+
+  test('has nothing of what is recorded to series that ended before the provider did', async () => {
+    const reader = new ManualMetricReader({ cardinalitySelector: () => SERIES });
+    const provider = new MeterProvider({ readers: [reader] });
+    const meter = provider.getMeter('test');
+    const counter = meter.createCounter('c');
+    for (let id = 0; id < SERIES; id++) counter.add(1, { id });
+    const gauge = meter.createGauge('g');
+    const never = gauge.bind({ id: 'never' });
+    gauge.record(7, { id: 'once' });
+    const { metrics } = await collected(reader, (turn) => {
+      if (turn === 0) void provider.shutdown();
+      else never.record(999);
+    });
+    expect(valuesOf(metrics[1])).toEqual(new Map([['once', 7]]));
+  });
+
+  test('of deltas counts what reservoirs record when they are collected from', async () => {
+    let recorded = 0;
+    const { reader, meter } = setUp(DELTA, undefined, {
+      exemplarFilter: 'always_on',
+      views: [
+        {
+          instrumentName: 'c',
+          exemplarReservoir: () => ({
+            offer() {},
+            collect() {
+              if (recorded < 10) add();
+              return [];
+            },
+          }),
+        },
+      ],
+    });
+    const counter = meter.createCounter('c');
+    function add() {
+      recorded++;
+      counter.add(1, { id: 0 });
+    }
+    add();
+    let delivered = 0;
+    for (let i = 0; i < 12; i++) {
+      for (const value of valuesOf((await collected(reader)).metrics[0]).values()) delivered += value;
+    }
+    expect(delivered).toBe(recorded);
+  });
 });

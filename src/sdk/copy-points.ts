@@ -1,18 +1,15 @@
 // The copy that a collection makes of a stream: in steps, so that it can be done in slices. Between two steps the host records,
 // makes series and ends them, and each series is in the batch as it was when its step came.
 import type { AttributeSet } from '../data/attribute-set.ts';
-import type { ColumnMemory } from '../data/column-memory.ts';
 import type { MetricColumns } from '../data/metric-batch.ts';
 import type { MetricDescriptor } from '../data/metric-data.ts';
 import { toWallTimes } from './clock.ts';
 import { ROWS_PER_STEP, type SeriesTable } from './series-table.ts';
-import type { StreamOptions } from './stream.ts';
+import type { Collection, StreamOptions } from './stream.ts';
 
-export interface Window {
-  readonly end: bigint;
+export interface Window extends Collection {
   /** When all points began, as a steady time; default: each when its series did. */
   readonly start?: bigint | undefined;
-  readonly memory: ColumnMemory;
   /** Called with rows that have just been copied. */
   readonly copied?: ((rows: Uint32Array) => void) | undefined;
 }
@@ -22,7 +19,7 @@ export function* copyPoints(
   descriptor: MetricDescriptor,
   { table, temporality }: StreamOptions,
   rows: Uint32Array,
-  { end, start, memory, copied }: Window,
+  { end, steadyEnd, start, memory, copied }: Window,
 ): Generator<void, MetricColumns | undefined> {
   const isAll = rows.length === table.size;
   const sets = isAll ? table.sharedSets() : Array.from(rows, (row) => table.sets[row]!);
@@ -34,11 +31,12 @@ export function* copyPoints(
   let length = 0;
   for (let from = 0; from < rows.length; from += ROWS_PER_STEP) {
     if (from > 0) yield;
-    const step = present(table, sets, rows, from, gone);
+    const step = present(table, sets, rows, from, gone, start === undefined ? steadyEnd : undefined);
     columns.copy(step);
-    exemplars?.copy(step, table.sets);
     if (start === undefined) copyTimes(table.startTimes, step, startTimes, length);
     copied?.(step);
+    // Last, because it calls reservoirs of the user's, which may do whatever the host does between two steps.
+    exemplars?.copy(step, table.sets);
     length += step.length;
   }
   if (length === 0) return undefined;
@@ -57,20 +55,27 @@ export function* copyPoints(
   });
 }
 
-/** Where the series of a step are now. */
+/**
+ * Where the series of a step are now.
+ *
+ * @param end when the last of them began: one that has ended and begun anew is another series of the same attributes
+ */
 function present(
   table: SeriesTable,
   sets: readonly AttributeSet[],
   rows: Uint32Array,
   from: number,
   gone: Set<number>,
+  end: bigint | undefined,
 ): Uint32Array {
+  const isChanged = table.sets !== sets;
   const step = rows.subarray(from, from + ROWS_PER_STEP);
   let count = 0;
   for (let i = 0; i < step.length; i++) {
     const set = sets[from + i]!;
     const row = table.sets[step[i]!] === set ? step[i]! : table.rowOf(set);
-    if (row < 0) gone.add(from + i);
+    const isOver = row < 0 || (isChanged && end !== undefined && table.startTimes[row]! > end);
+    if (isOver) gone.add(from + i);
     else step[count++] = row;
   }
   return step.subarray(0, count);

@@ -26,7 +26,7 @@ import { AsyncStream } from './async-stream.ts';
 import { advisedFilter } from './attribute-filter.ts';
 import type { AttributeInterner } from './attribute-interner.ts';
 import { reportCardinality } from './cardinality-report.ts';
-import { now } from './clock.ts';
+import { now, steadyTime } from './clock.ts';
 import { findRegistry } from './exemplars/exemplar-filter.ts';
 import type { InstrumentDescriptor } from './instrument-descriptor.ts';
 import type { Callbacks } from './observables.ts';
@@ -240,12 +240,13 @@ export class Pipeline implements MetricProducer {
   /** In small steps, so that the time that it takes is not one pause. */
   *#copy(memory: ColumnMemory): Generator<void, MetricBatch> {
     const end = now();
+    const collection = { end, steadyEnd: steadyTime(end), memory };
     const scopes: ScopeColumns[] = [];
     function* add({ scope }: Scope, streams: readonly Stream[]): Generator<void, void> {
       const metrics = [];
       for (const stream of streams) {
         yield;
-        const columns = yield* stream.collect(end, memory);
+        const columns = yield* stream.collect(collection);
         if (columns !== undefined) metrics.push(columns);
       }
       if (metrics.length > 0) scopes.push({ scope, metrics });

@@ -12,18 +12,23 @@ import { SumAggregator } from './aggregation/sum.ts';
 import { AsyncStream } from './async-stream.ts';
 import { createAllowListAttributesProcessor } from './attribute-filter.ts';
 import { AttributeInterner } from './attribute-interner.ts';
-import { now } from './clock.ts';
+import { now, steadyTime } from './clock.ts';
 import type { ExemplarReservoir } from './exemplars/exemplar-reservoir.ts';
 import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 import { SeriesTable } from './series-table.ts';
-import { SyncStream } from './stream.ts';
+import { type Collection, SyncStream } from './stream.ts';
 
 const { CUMULATIVE, DELTA } = AggregationTemporality;
 
 function setUp(temporality = CUMULATIVE, options: MeterProviderOptions = {}) {
   const reader = new ManualMetricReader({ aggregationTemporalitySelector: () => temporality });
   return { reader, meter: new MeterProvider({ ...options, readers: [reader] }).getMeter('test') };
+}
+
+function collectionNow(): Collection {
+  const end = now();
+  return { end, steadyEnd: steadyTime(end), memory: NEW_MEMORY };
 }
 
 function finished<T>(steps: Generator<void, T>): T {
@@ -302,7 +307,7 @@ describe('[4.23] a million series that are written once', () => {
             i % 50 === 0 ? { user: `u${i}`, tags: [`t${i}`] } : { user: `u${i}`, kind: i % 7 };
           stream.record(1, attributes, interner.find(attributes), undefined);
         }
-        delivered += finished(stream.collect(now(), NEW_MEMORY))?.length ?? 0;
+        delivered += finished(stream.collect(collectionNow()))?.length ?? 0;
       }
       expect(delivered).toBe(total);
       // Ids are numbers of sets, handed out again: the highest tells how many there ever were at a time.
@@ -312,7 +317,7 @@ describe('[4.23] a million series that are written once', () => {
       expect(table.touched.length).toBeLessThanOrEqual(LIMIT * 4);
       expect(Math.max(...capacities)).toBeLessThanOrEqual(LIMIT * 4);
       expect(table.size).toBeLessThanOrEqual(LIMIT);
-      finished(stream.collect(now(), NEW_MEMORY));
+      finished(stream.collect(collectionNow()));
       expect(table.size).toBe(0);
       const last = { user: `u${total - 1}`, kind: (total - 1) % 7 };
       expect(interner.lookup(interner.canonical(last))).toBe(undefined);
@@ -415,10 +420,10 @@ describe('observables with new attribute sets in each round', () => {
       for (let round = 0; round < 100; round++) {
         for (let i = 0; i < SERIES; i++) stream.observe(1, { user: `u${round}-${i}`, kind: i % 3 });
         if (isFailing) stream.fail();
-        finished(stream.collect(now(), NEW_MEMORY));
+        finished(stream.collect(collectionNow()));
       }
-      finished(stream.collect(now(), NEW_MEMORY));
-      finished(stream.collect(now(), NEW_MEMORY));
+      finished(stream.collect(collectionNow()));
+      finished(stream.collect(collectionNow()));
       expect(table.size).toBe(0);
       // Ids are numbers of sets, handed out again: with none in use, all that there ever were at a time are free.
       const most = 2 * SERIES + limit + 4;

@@ -79,14 +79,17 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     return this.#index.get(set.id);
   }
 
-  /** Nobody collects any more: what handles still record goes to any row, and nothing is made for it. */
+  /** No series is made any more; a collection may yet be under way. */
   close(): void {
     this.#isClosed = true;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** The row that takes measurements with these attributes: found, made, or that of the overflow series. */
   open(attributes: Attributes): number {
-    if (this.#isClosed) return 0;
     const canonical = this.#interner.canonical(attributes);
     const known = this.#interner.lookup(canonical);
     const row = known === undefined ? -1 : this.#index.get(known.id);

@@ -10,7 +10,7 @@ import { isNaNTwice } from './attribute-branch.ts';
 import { type AttributeFilter, keptAttributes, processed } from './attribute-filter.ts';
 import type { AttributeInterner, CanonicalAttributes } from './attribute-interner.ts';
 import type { Part, Shape } from './attribute-shape.ts';
-import { elapsedMillis, steadyTime } from './clock.ts';
+import { elapsedMillis } from './clock.ts';
 import { copyPoints } from './copy-points.ts';
 import { ROWS_PER_STEP, type SeriesTable } from './series-table.ts';
 
@@ -26,8 +26,17 @@ export interface StreamOptions {
   idleTimeoutMillis: number | undefined;
 }
 
+/** What all streams of a collection have in common. */
+export interface Collection {
+  /** When it is, on the wall clock. */
+  readonly end: bigint;
+  /** The same as a steady time: the clock may have been set by the time that it is a stream's turn. */
+  readonly steadyEnd: bigint;
+  readonly memory: ColumnMemory;
+}
+
 /** The points since the last collection, or undefined when there are none, in small steps. Starts the next window. */
-export type CollectStream = (end: bigint, memory: ColumnMemory) => Generator<void, MetricColumns | undefined>;
+export type CollectStream = (collection: Collection) => Generator<void, MetricColumns | undefined>;
 
 export interface Stream {
   descriptor: MetricDescriptor;
@@ -158,26 +167,23 @@ export class SyncStream implements Stream {
     this.#writtenAt.delete(set);
   }
 
-  *collect(end: bigint, memory: ColumnMemory): Generator<void, MetricColumns | undefined> {
+  *collect(collection: Collection): Generator<void, MetricColumns | undefined> {
     const { temporality, idleTimeoutMillis } = this.#options;
-    if (temporality === AggregationTemporality.DELTA) return yield* this.#collectDelta(end, memory);
+    if (temporality === AggregationTemporality.DELTA) return yield* this.#collectDelta(collection);
     if (idleTimeoutMillis !== undefined) yield* this.#endIdle(idleTimeoutMillis);
-    return yield* copyPoints(this.descriptor, this.#options, this.table.allRows(memory), {
-      end,
-      memory,
-    });
+    const rows = this.table.allRows(collection.memory);
+    return yield* copyPoints(this.descriptor, this.#options, rows, collection);
   }
 
   /** Only what was written in the window. A series that skipped it is freed. */
-  *#collectDelta(end: bigint, memory: ColumnMemory): Generator<void, MetricColumns | undefined> {
+  *#collectDelta(collection: Collection): Generator<void, MetricColumns | undefined> {
     const { table } = this;
     yield* table.releaseUntouched();
     const start = table.windowStart;
-    table.windowStart = steadyTime(end);
-    return yield* copyPoints(this.descriptor, this.#options, table.touchedRows(memory), {
-      end,
+    table.windowStart = collection.steadyEnd;
+    return yield* copyPoints(this.descriptor, this.#options, table.touchedRows(collection.memory), {
+      ...collection,
       start,
-      memory,
       // At once: what is recorded from here on is of the next window.
       copied: (rows) => table.resetRows(rows),
     });
