@@ -3,24 +3,14 @@ import type { AttributeSet } from '../data/attribute-set.ts';
 import { histogramColumns, type MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { ExemplarRows } from './exemplar-rows.ts';
+import { type Gathered, GatheredSeries } from './gathered-series.ts';
 import { startOf } from './number-rows.ts';
-import {
-  areSameBeside,
-  firstOf,
-  type Labels,
-  type ReadingTime,
-  type Series,
-  type SeriesMemory,
-} from './series.ts';
+import { firstOf, type Labels, type ReadingTime, type SeriesMemory } from './series.ts';
 
-/** The samples of a series. */
-interface Gathered {
-  readonly series: Series;
+interface GatheredHistogram extends Gathered {
   bounds: number[];
   cumulative: number[];
   infinite: number;
-  sum: number;
-  count: number;
   exemplars: unknown[] | undefined;
 }
 
@@ -38,18 +28,22 @@ interface Group {
 export class HistogramRows {
   readonly #memory: SeriesMemory;
   readonly #read: ReadingTime;
-  readonly #gathered = new Map<Series, Gathered>();
-  #latest: { labels: Labels; gathered: Gathered } | undefined;
-  /** How many counts were of a series that had one already. */
-  repeated = 0;
+  readonly gathered: GatheredSeries<GatheredHistogram>;
 
   constructor(memory: SeriesMemory, read: ReadingTime) {
     this.#memory = memory;
     this.#read = read;
+    this.gathered = new GatheredSeries(memory, 'le', (begun) => ({
+      ...begun,
+      bounds: [],
+      cumulative: [],
+      infinite: Number.NaN,
+      exemplars: undefined,
+    }));
   }
 
   addBucket(labels: Labels, cumulative: number, exemplar: unknown): void {
-    const gathered = this.#of(labels);
+    const gathered = this.gathered.of(labels);
     const bound = boundOf(labels.le);
     if (bound === Number.POSITIVE_INFINITY) gathered.infinite = firstOf(gathered.infinite, cumulative);
     else {
@@ -59,46 +53,13 @@ export class HistogramRows {
     if (exemplar != null) (gathered.exemplars ??= []).push(exemplar);
   }
 
-  addSum(labels: Labels, value: number): void {
-    const gathered = this.#of(labels);
-    gathered.sum = firstOf(gathered.sum, value);
-  }
-
-  addCount(labels: Labels, value: number): void {
-    const gathered = this.#of(labels);
-    if (!Number.isNaN(gathered.count)) this.repeated++;
-    gathered.count = firstOf(gathered.count, value);
-  }
-
-  /** The samples of a series mostly follow each other, which is cheaper to see than to look up. */
-  #of(labels: Labels): Gathered {
-    if (this.#latest !== undefined && areSameBeside('le', labels, this.#latest.labels))
-      return this.#latest.gathered;
-    const series = this.#memory.at(labels, 'le');
-    let gathered = this.#gathered.get(series);
-    if (gathered === undefined) {
-      gathered = {
-        series,
-        bounds: [],
-        cumulative: [],
-        infinite: Number.NaN,
-        sum: Number.NaN,
-        count: Number.NaN,
-        exemplars: undefined,
-      };
-      this.#gathered.set(series, gathered);
-    }
-    this.#latest = { labels, gathered };
-    return gathered;
-  }
-
   /** Yields now and then, and returns the columns, with how many series could not be shown as a histogram. */
   *columns(descriptor: MetricDescriptor): Generator<void, { metrics: MetricColumns[]; broken: number }> {
     const groups = new Map<string, Group>();
     let group: Group | undefined;
     let broken = 0;
     let done = 0;
-    for (const gathered of this.#gathered.values()) {
+    for (const gathered of this.gathered.all()) {
       if (++done % 100 === 0) yield;
       const { series, cumulative, sum } = inOrder(gathered);
       const { bounds } = gathered;
@@ -175,7 +136,7 @@ function boundOf(le: unknown): number {
 }
 
 /** Puts the bounds in order, and leaves out doubles and those below all numbers, which no value is in. */
-function inOrder(gathered: Gathered): Gathered {
+function inOrder(gathered: GatheredHistogram): GatheredHistogram {
   const { bounds, cumulative } = gathered;
   if (bounds.every((bound, i) => (i === 0 ? bound > Number.NEGATIVE_INFINITY : bound > bounds[i - 1]!)))
     return gathered;

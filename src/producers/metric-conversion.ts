@@ -60,6 +60,7 @@ export function* converted(
   };
   const histogram = type === 'histogram' ? new HistogramRows(memory(name), read) : undefined;
   const summary = type === 'summary' && keepsSummaries ? new SummaryRows(memory(name), read) : undefined;
+  const gathered = (histogram ?? summary)?.gathered;
   /** Everything else, by the name that it is shown under. */
   const numbers = new Map<string, NumberRows>();
   const rowsOf = (shown: string): NumberRows => {
@@ -84,12 +85,10 @@ export function* converted(
     const value = numberOf(sample.value);
     if (histogram !== undefined && shown === `${name}_bucket`)
       histogram.addBucket(labels, value, sample.exemplar);
-    else if (histogram !== undefined && shown === `${name}_sum`) histogram.addSum(labels, value);
-    else if (histogram !== undefined && shown === `${name}_count`) histogram.addCount(labels, value);
     else if (summary !== undefined && shown === name && isQuantile(own.quantile))
       summary.addQuantile(labels, value);
-    else if (summary !== undefined && shown === `${name}_sum`) summary.addSum(labels, value);
-    else if (summary !== undefined && shown === `${name}_count`) summary.addCount(labels, value);
+    else if (gathered !== undefined && shown === `${name}_sum`) gathered.addSum(labels, value);
+    else if (gathered !== undefined && shown === `${name}_count`) gathered.addCount(labels, value);
     else rowsOf(isTotal ? withTotal(shown) : shown).add(labels, value, sample.exemplar);
   }
 
@@ -107,7 +106,7 @@ export function* converted(
       `${histograms.broken} of its series are no histogram: counts fall from a bucket to the next`,
     );
   }
-  let repeated = (histogram ?? summary)?.repeated ?? 0;
+  let repeated = gathered?.repeated ?? 0;
   for (const rows of numbers.values()) repeated += rows.repeated;
   if (repeated > 0) throw new Error(`${repeated} of its series are there twice, of which the first goes out`);
 }

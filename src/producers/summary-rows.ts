@@ -2,71 +2,34 @@
 import { type MetricColumns, summaryColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, type MetricDescriptor } from '../data/metric-data.ts';
 import { QuantileGroups, type QuantileValue } from '../data/quantile-groups.ts';
+import { type Gathered, GatheredSeries } from './gathered-series.ts';
 import { startOf } from './number-rows.ts';
-import {
-  areSameBeside,
-  firstOf,
-  type Labels,
-  type ReadingTime,
-  type Series,
-  type SeriesMemory,
-} from './series.ts';
+import type { Labels, ReadingTime, SeriesMemory } from './series.ts';
 
-/** The samples of a series. */
-interface Gathered {
-  readonly series: Series;
+interface GatheredSummary extends Gathered {
   readonly quantiles: QuantileValue[];
-  sum: number;
-  count: number;
 }
 
 export class SummaryRows {
   readonly #memory: SeriesMemory;
   readonly #read: ReadingTime;
-  readonly #gathered = new Map<Series, Gathered>();
-  #latest: { labels: Labels; gathered: Gathered } | undefined;
-  /** How many counts were of a series that had one already. */
-  repeated = 0;
+  readonly gathered: GatheredSeries<GatheredSummary>;
 
   constructor(memory: SeriesMemory, read: ReadingTime) {
     this.#memory = memory;
     this.#read = read;
+    this.gathered = new GatheredSeries(memory, 'quantile', (begun) => ({ ...begun, quantiles: [] }));
   }
 
   addQuantile(labels: Labels, value: number): void {
-    this.#of(labels).quantiles.push({ quantile: Number(labels.quantile), value });
-  }
-
-  addSum(labels: Labels, value: number): void {
-    const gathered = this.#of(labels);
-    gathered.sum = firstOf(gathered.sum, value);
-  }
-
-  addCount(labels: Labels, value: number): void {
-    const gathered = this.#of(labels);
-    if (!Number.isNaN(gathered.count)) this.repeated++;
-    gathered.count = firstOf(gathered.count, value);
-  }
-
-  /** The samples of a series mostly follow each other, which is cheaper to see than to look up. */
-  #of(labels: Labels): Gathered {
-    if (this.#latest !== undefined && areSameBeside('quantile', labels, this.#latest.labels))
-      return this.#latest.gathered;
-    const series = this.#memory.at(labels, 'quantile');
-    let gathered = this.#gathered.get(series);
-    if (gathered === undefined) {
-      gathered = { series, quantiles: [], sum: Number.NaN, count: Number.NaN };
-      this.#gathered.set(series, gathered);
-    }
-    this.#latest = { labels, gathered };
-    return gathered;
+    this.gathered.of(labels).quantiles.push({ quantile: Number(labels.quantile), value });
   }
 
   /** Yields now and then. */
   *columns(descriptor: MetricDescriptor): Generator<void, MetricColumns[]> {
-    const groups = new QuantileGroups<Gathered>();
+    const groups = new QuantileGroups<GatheredSummary>();
     let done = 0;
-    for (const gathered of this.#gathered.values()) {
+    for (const gathered of this.gathered.all()) {
       if (++done % 100 === 0) yield;
       this.#memory.note(gathered.series, gathered.count, this.#read);
       groups.add(gathered, gathered.quantiles);
