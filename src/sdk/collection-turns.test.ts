@@ -290,12 +290,13 @@ describe('a collection of many series', () => {
         counters[0].remove({ id });
         counters[0].add(1, { id });
       }
+      counters[1].add(1, { id: SERIES });
     });
     for (const { length, startTimes, endTimes } of metrics) {
       for (let i = 0; i < length; i++) expect(startTimes[i]).toBeLessThan(endTimes[i]!);
     }
     const next = await collected(reader);
-    expect(next.metrics.map(({ length }) => length)).toEqual([SERIES, SERIES]);
+    expect(next.metrics.map(({ length }) => length)).toEqual([SERIES, SERIES + 1]);
   });
 
   test.each(['counter', 'observable counter'])(

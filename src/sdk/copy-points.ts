@@ -23,7 +23,7 @@ export function* copyPoints(
 ): Generator<void, MetricColumns | undefined> {
   const isAll = rows.length === table.size;
   const sets = isAll ? table.sharedSets() : Array.from(rows, (row) => table.sets[row]!);
-  /** The places in `sets` of series that have ended meanwhile. */
+  /** The places in `sets` of series that have ended meanwhile, or begun. */
   const gone = new Set<number>();
   const columns = table.aggregator.copier(rows, memory);
   const exemplars = table.exemplarCopier(rows.length);
@@ -58,7 +58,7 @@ export function* copyPoints(
 /**
  * Where the series of a step are now.
  *
- * @param end when the last of them began: one that has ended and begun anew is another series of the same attributes
+ * @param end leaves out those that began later, if only anew: their points would end before
  */
 function present(
   table: SeriesTable,
@@ -68,14 +68,14 @@ function present(
   gone: Set<number>,
   end: bigint | undefined,
 ): Uint32Array {
-  const isChanged = table.sets !== sets;
+  // Each time that is looked at may become an object.
+  const hasLater = end !== undefined && table.latestStart > end;
   const step = rows.subarray(from, from + ROWS_PER_STEP);
   let count = 0;
   for (let i = 0; i < step.length; i++) {
     const set = sets[from + i]!;
     const row = table.sets[step[i]!] === set ? step[i]! : table.rowOf(set);
-    const isOver = row < 0 || (isChanged && end !== undefined && table.startTimes[row]! > end);
-    if (isOver) gone.add(from + i);
+    if (row < 0 || (hasLater && table.startTimes[row]! > end)) gone.add(from + i);
     else step[count++] = row;
   }
   return step.subarray(0, count);

@@ -56,6 +56,8 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
   touched = new Uint8Array(4);
   /** By row; steady times, as `windowStart` is. */
   startTimes = new BigUint64Array(4);
+  /** When the last of all series was made. */
+  latestStart = 0n;
   /** When the last collection was, or when the table was made. */
   windowStart = steadyTime(now());
   #overflow: Cell | undefined;
@@ -233,7 +235,7 @@ export class SeriesTable<A extends Aggregator = Aggregator> {
     this.#index.set(set.id, row);
     this.sets.push(set);
     this.touched[row] = 0;
-    this.startTimes[row] = steadyTime(now());
+    this.startTimes[row] = this.latestStart = steadyTime(now());
     this.aggregator.reset(row);
     return row;
   }
