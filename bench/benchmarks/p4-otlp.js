@@ -1,6 +1,5 @@
+import { exportOf } from '../export-cost.js';
 import { median } from '../statistics.js';
-import { meterline, openTelemetry } from '../subjects.js';
-import { attributesOf, BOUNDARIES, MASK, SECONDS } from '../workload.js';
 
 const SERIES_PER_METRIC = 100_000;
 /** What our OTLP exporters send at most in one request. */
@@ -27,17 +26,21 @@ async function ours(options) {
   // Taken once, as by our OTLP exporters, which write each request over the one that has been answered.
   const memory = Buffer.allocUnsafeSlow(MAX_BYTES + 4 * 1024);
   const { encodeOtlpProtobuf } = await import('../../dist/encoding/otlp-protobuf.js');
-  return encodingCost(await meterline(), options, (batch) => {
-    let bytes = 0;
-    for (let from = 0; from < batch.pointCount; ) {
-      const { body, next } = finished(
-        encodeOtlpProtobuf(batch, { from, to: batch.pointCount, maxBytes: MAX_BYTES, memory }),
-      );
-      bytes += body.length;
-      from = next;
-    }
-    return bytes;
-  });
+  return encodingCost(
+    () => import('../../dist/index.js'),
+    options,
+    (batch) => {
+      let bytes = 0;
+      for (let from = 0; from < batch.pointCount; ) {
+        const { body, next } = finished(
+          encodeOtlpProtobuf(batch, { from, to: batch.pointCount, maxBytes: MAX_BYTES, memory }),
+        );
+        bytes += body.length;
+        from = next;
+      }
+      return bytes;
+    },
+  );
 }
 
 /** Without the pauses between steps, which are not work. */
@@ -52,24 +55,30 @@ function finished(work) {
 async function official(options) {
   const { ProtobufMetricsSerializer } = await import('@opentelemetry/otlp-transformer');
   return encodingCost(
-    await openTelemetry(),
+    () => import('@opentelemetry/sdk-metrics'),
     options,
     (metrics) => ProtobufMetricsSerializer.serializeRequest(metrics).length,
   );
 }
 
-async function encodingCost({ meter, reader }, { quick }, encode) {
-  const counter = meter.createCounter('requests');
-  const histogram = meter.createHistogram('duration', { advice: { explicitBucketBoundaries: BOUNDARIES } });
-  attributesOf(SERIES_PER_METRIC).forEach((attributes, i) => {
-    counter.add(i, attributes);
-    for (let k = 0; k < 10; k++) histogram.record(SECONDS[(i + k) & MASK], attributes);
-  });
+/** By a periodic reader, with an exporter that sends nothing. */
+async function encodingCost(library, { quick }, encode) {
   const times = [];
   let bytes = 0;
+  const exporter = {
+    // As ours that send say of themselves; nobody else asks.
+    releasesBatches: true,
+    export(metrics, done) {
+      bytes = encode(metrics);
+      done({ code: 0 });
+    },
+    async forceFlush() {},
+    async shutdown() {},
+  };
+  const collectAndExport = await exportOf(library, exporter, SERIES_PER_METRIC);
   for (let i = 0; i < (quick ? 4 : 10); i++) {
     const start = performance.now();
-    bytes = encode((await reader.collect()).resourceMetrics);
+    await collectAndExport();
     times.push(performance.now() - start);
   }
   const [first, ...rest] = times;
