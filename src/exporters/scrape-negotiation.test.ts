@@ -57,6 +57,7 @@ describe('[8.29][8.30][8.31] the answer to', () => {
       'application/openmetrics-text;version=1.0.0;q=0,text/plain;version=0.0.4;q=0.1',
       TEXT,
     ],
+    ['nothing but what is not wanted', 'application/openmetrics-text;version=1.0.0;q=0', TEXT],
     ['OpenMetrics without a version', 'application/openmetrics-text', OLD_OPEN_METRICS],
     ['OpenMetrics of a later version', 'application/openmetrics-text;version=2.0.0', TEXT],
     [
