@@ -373,4 +373,33 @@ describe('a collection of many series', () => {
     }
     expect(delivered).toBe(recorded);
   });
+
+  test.each([DELTA, CUMULATIVE])(
+    'has its points though reservoirs end series when they are collected from (temporality %s)',
+    async (temporality) => {
+      let asked = 0;
+      const { reader, meter } = setUp(temporality, undefined, {
+        exemplarFilter: 'always_on',
+        views: [
+          {
+            instrumentName: 'g',
+            exemplarReservoir: () => ({
+              offer() {},
+              collect() {
+                // One in the first step, and all others in the second.
+                if (++asked === 1) gauge.remove({ id: SERIES - 1 });
+                if (asked > ROWS_PER_STEP) for (let id = 1; id < SERIES; id++) gauge.remove({ id });
+                return [];
+              },
+            }),
+          },
+        ],
+      });
+      const gauge = meter.createGauge('g');
+      for (let id = 0; id < SERIES; id++) gauge.record(id, { id });
+      const values = valuesOf((await collected(reader)).metrics[0]);
+      expect(values.size).toBeGreaterThan(0);
+      for (const [id, value] of values) expect(value).toBe(id);
+    },
+  );
 });

@@ -36,7 +36,9 @@ export class CustomReservoirs implements ExemplarStore {
     const byPoint: (Exemplar[] | undefined)[] = [];
     return {
       copy: (rows, sets) => {
-        for (const row of rows) byPoint.push(this.#collect(row, sets[row]!));
+        // All before any reservoir is asked, because it may end series.
+        const own = Array.from(rows, (row) => sets[row]!);
+        for (let i = 0; i < rows.length; i++) byPoint.push(this.#collect(rows[i]!, own[i]!));
       },
       finish: () => toExemplarColumns(byPoint),
     };
