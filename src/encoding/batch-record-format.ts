@@ -8,7 +8,7 @@
 //   attributes  the number of the list of keys, a new one followed by the list; then the values
 
 /** Rises when older readers cannot read what is written now. */
-export const RECORD_VERSION = 1;
+export const RECORD_VERSION = 2;
 
 /** Deeper values are left out, as are objects that contain themselves. */
 export const MAX_DEPTH = 16;
