@@ -12,13 +12,11 @@ import {
   type MetricColumns,
   type PointColumns,
   type SumColumns,
-  type SummaryColumns,
   sumColumns,
-  summaryColumns,
 } from './metric-batch.ts';
 import { DataPointType, SUMMARY } from './metric-data.ts';
 
-/** Both must be of the same kind, and have the same boundaries or quantiles. */
+/** Both must be of the same kind, and histograms have the same boundaries. */
 export function mergeColumns(older: MetricColumns, newer: MetricColumns): MetricColumns {
   const rows = joinRows(older, newer);
   const points = mergePoints(older, newer, rows);
@@ -28,7 +26,7 @@ export function mergeColumns(older: MetricColumns, newer: MetricColumns): Metric
       return sumColumns({ ...points, values }, newer.isMonotonic);
     }
     case DataPointType.GAUGE: {
-      const values = merged((older as SumColumns).values, newer.values, rows, latest);
+      const values = merged((older as SumColumns).values, newer.values, rows, (_, later) => later);
       return gaugeColumns({ ...points, values });
     }
     case DataPointType.HISTOGRAM:
@@ -47,26 +45,13 @@ export function mergeColumns(older: MetricColumns, newer: MetricColumns): Metric
         ...mergeExponentialBuckets(earlier, newer, rows),
       });
     }
-    case SUMMARY: {
-      const earlier = older as SummaryColumns;
-      return summaryColumns({
-        ...points,
-        counts: merged(earlier.counts, newer.counts, rows, latest),
-        sums: merged(earlier.sums, newer.sums, rows, latest),
-        quantiles: newer.quantiles,
-        quantileValues: latestRows(
-          earlier.quantileValues,
-          newer.quantileValues,
-          newer.quantiles.length,
-          rows,
-        ),
-      });
-    }
+    case SUMMARY:
+      // They are cumulative, so the later one says all.
+      return newer;
   }
 }
 
 const add = (a: number, b: number) => a + b;
-const latest = (_: number, later: number) => later;
 
 function merged(
   older: Float64Array,
@@ -114,21 +99,6 @@ function mergeBuckets(
     for (let i = 0; i < width; i++) counts[to + i]! += older.bucketCounts[from + i]!;
   }
   return counts;
-}
-
-function latestRows(
-  older: Float64Array,
-  newer: Float64Array,
-  width: number,
-  { attributes, target, isFirst }: JoinedRows,
-): Float64Array {
-  const values = new Float64Array(attributes.length * width);
-  values.set(newer);
-  for (let point = 0; point < target.length; point++) {
-    if (isFirst[point] === 1)
-      values.set(older.subarray(point * width, (point + 1) * width), target[point]! * width);
-  }
-  return values;
 }
 
 function mergePoints(older: PointColumns, newer: PointColumns, rows: JoinedRows): PointColumns {

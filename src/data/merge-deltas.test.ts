@@ -9,7 +9,6 @@ import type { ViewOptions } from '../sdk/view.ts';
 import { AggregationType } from './aggregation-option.ts';
 import { AttributeSet } from './attribute-set.ts';
 import { exemplarsOf, toExemplarColumns } from './exemplar-columns.ts';
-import { mergeColumns } from './merge-columns.ts';
 import { mergeDeltas } from './merge-deltas.ts';
 import {
   exponentialHistogramColumns,
@@ -156,13 +155,6 @@ describe('mergeDeltas', () => {
     const { metrics } = mergeDeltas(batch(older), batch(newer, at([], [], [0.9]))).scopeMetrics[0]!;
     expect(metrics[0]).toBe(newer);
     expect(metrics).toHaveLength(2);
-    // Who merges them all the same loses none.
-    expect(mergeColumns(older, newer).dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual(
-      [
-        [{ a: 2 }, { count: 3, sum: 30, quantileValues: [{ quantile: 0.5, value: -3 }] }],
-        [{ a: 1 }, { count: 1, sum: 10, quantileValues: [{ quantile: 0.5, value: -1 }] }],
-      ],
-    );
   });
 
   test('whatever is split over windows adds up to what one window would have, for every kind', async () => {

@@ -9,7 +9,6 @@ import {
   type MetricColumns,
   type ScopeColumns,
   type SumColumns,
-  type SummaryColumns,
 } from './metric-batch.ts';
 import { AggregationTemporality, DataPointType, type InstrumentationScope, SUMMARY } from './metric-data.ts';
 
@@ -81,7 +80,6 @@ function haveOneIdentity(a: MetricColumns, b: MetricColumns): boolean {
     case DataPointType.HISTOGRAM:
       return a.boundaries.join() === (b as HistogramColumns).boundaries.join();
     case SUMMARY:
-      return a.quantiles.join() === (b as SummaryColumns).quantiles.join();
     case DataPointType.GAUGE:
     case DataPointType.EXPONENTIAL_HISTOGRAM:
       return true;
