@@ -7,6 +7,7 @@ import { AggregationType } from '../data/aggregation-option.ts';
 import { fromHrTime } from '../data/hr-time.ts';
 import { MetricBatch, type MetricColumns } from '../data/metric-batch.ts';
 import { AggregationTemporality, DataPointType } from '../data/metric-data.ts';
+import { setFakeMillis } from './clock.ts';
 import { MeterProvider, type MeterProviderOptions } from './meter-provider.ts';
 import { ManualMetricReader } from './readers/manual-metric-reader.ts';
 import { ROWS_PER_STEP } from './series-table.ts';
@@ -402,4 +403,20 @@ describe('a collection of many series', () => {
       for (const [id, value] of values) expect(value).toBe(id);
     },
   );
+
+  test('has the series that began by a clock that a test has set back since', async () => {
+    const { reader, meter } = setUp(CUMULATIVE);
+    const counter = meter.createCounter('c');
+    for (let id = 0; id < SERIES; id++) counter.add(1, { id });
+    let past = 1_000;
+    setFakeMillis(() => past);
+    try {
+      const { metrics } = await collected(reader, () => {
+        counter.add(1, { id: SERIES + past++ });
+      });
+      expect(metrics[0]!.length).toBe(SERIES);
+    } finally {
+      setFakeMillis(undefined);
+    }
+  });
 });
