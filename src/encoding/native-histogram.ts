@@ -36,13 +36,11 @@ export function nativeHistograms(columns: ExponentialColumns): (row: number) => 
     nativeBuckets(columns.positive, row, scale, positive);
     nativeBuckets(columns.negative, row, scale, negative);
     const zeroCount = nearestCount(columns.zeroCounts[row]!);
-    const sum = columns.sums[row]!;
     return {
       schema: Math.min(scale, MAX_SCHEMA),
       // Receivers refuse one that is smaller than its parts.
       count: Math.max(nearestCount(columns.counts[row]!), total(positive) + total(negative) + zeroCount),
-      // NaN stands for a sum that is not kept; there is no way to leave it out.
-      sum: Number.isNaN(sum) ? 0 : sum,
+      sum: columns.sums[row]!,
       zeroCount,
       positive,
       negative,

@@ -85,18 +85,21 @@ export function* prepareSeries(
     for (const [m, { metric, labels }] of members.entries()) {
       if (++looked % METRICS_PER_STEP === 0) yield;
       const isFirst = checks[m]!;
+      const unfitIn = unfitRows(metric);
+      const problems = new Set<(family: string) => PrometheusProblem>();
       let left: Set<number> | undefined;
       for (let i = 0; i < metric.length; i++) {
         if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield;
         let first = isFirst(i);
         for (; first === undefined; first = isFirst(i)) yield;
-        if (first) continue;
+        const problemOf = first ? unfitIn?.(i) : duplicateIn;
+        if (problemOf === undefined) continue;
         left ??= new Set();
         left.add(i);
+        problems.add(problemOf);
       }
-      if (left !== undefined) plan.onProblem(duplicateIn(family.name));
-      if (isTooCoarse(metric)) plan.onProblem(tooCoarse(family.name));
-      else prepared.set(metric, seriesMetric(metric, described, labels, left, external));
+      for (const problemOf of problems) plan.onProblem(problemOf(family.name));
+      prepared.set(metric, seriesMetric(metric, described, labels, left, external));
     }
   }
   let from = 0;
@@ -188,14 +191,26 @@ function plansOf(seriesName: string, common: readonly Label[], bound?: string): 
   };
 }
 
-function isTooCoarse(metric: MetricColumns): boolean {
-  if (metric.dataPointType !== DataPointType.EXPONENTIAL_HISTOGRAM) return false;
-  return metric.scales.some((scale) => scale < MIN_SCHEMA);
+/** What native histograms cannot be. */
+function unfitRows(metric: MetricColumns) {
+  if (metric.dataPointType !== DataPointType.EXPONENTIAL_HISTOGRAM) return undefined;
+  const { scales, sums } = metric;
+  return (row: number) => {
+    if (scales[row]! < MIN_SCHEMA) return tooCoarse;
+    return Number.isNaN(sums[row]!) ? withoutSum : undefined;
+  };
 }
 
 function tooCoarse(family: string): PrometheusProblem {
   return {
     cause: `scale:${family}`,
-    message: `${family} is not written: its exponential histograms are coarser (scale below ${MIN_SCHEMA}) than native histograms can be; give its View a larger maxSize`,
+    message: `series of ${family} are not written: their exponential histograms are coarser (scale below ${MIN_SCHEMA}) than native histograms can be; give its View a larger maxSize`,
+  };
+}
+
+function withoutSum(family: string): PrometheusProblem {
+  return {
+    cause: `sum:${family}`,
+    message: `series of ${family} are not written: their exponential histograms have no sum, which native histograms must have`,
   };
 }

@@ -130,6 +130,37 @@ describe('encodeRemoteWrite', () => {
     }
   });
 
+  test('[8.18] series that are too coarse for native histograms, or have no sum, are left out alone, and told', () => {
+    const none = new Uint32Array(5);
+    const histogram = exponentialHistogramColumns({
+      ...common(4),
+      attributes: ['a', 'b', 'c', 'd'].map((it) => AttributeSet.from({ it })),
+      descriptor: descriptor('h'),
+      counts: new Float64Array(4).fill(1),
+      sums: Float64Array.of(1, 1, Number.NaN, 1),
+      mins: new Float64Array(4),
+      maxs: new Float64Array(4),
+      scales: Int32Array.of(-4, -5, 0, 8),
+      zeroCounts: new Float64Array(4).fill(1),
+      positive: { offsets: new Int32Array(4), starts: none, counts: new Float64Array(0) },
+      negative: { offsets: new Int32Array(4), starts: none, counts: new Float64Array(0) },
+    });
+    const told: string[] = [];
+    const batch = batchOf(histogram);
+    const onProblem = ({ message }: { message: string }) => told.push(message);
+    const plan = planOf(batch, { scopeLabels: false, targetInfo: false, onProblem });
+    ended(prepareSeries(batch, plan, []));
+    expect(told).toEqual([
+      expect.stringMatching(/^series of h .*scale below -4/),
+      expect.stringMatching(/^series of h .*no sum/),
+    ]);
+    for (const version of ['1.0', '2.0'] as const) {
+      const [{ body } = expect.fail()] = requests(batch, version);
+      const { series } = decodeWrite(version, body);
+      expect(series.map(({ labels }) => labels.it)).toEqual(['a', 'd']);
+    }
+  });
+
   test('labels that are added come in their place, and give way to those of the set', () => {
     const own = { ...common(1), attributes: [AttributeSet.from({ B: '1', cluster: 'mine', z: '2' })] };
     const gauge = gaugeColumns({ ...own, descriptor: descriptor('g'), values: Float64Array.of(0) });
