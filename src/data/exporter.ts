@@ -36,8 +36,6 @@ export interface PushMetricExporter {
   selectAggregation?: AggregationSelector;
   /** See {@link ExporterDefinition.componentType}. */
   readonly componentType?: string;
-  /** See {@link ExporterDefinition.releasesBatches}. */
-  readonly releasesBatches?: boolean;
 }
 
 /**
@@ -49,6 +47,14 @@ const NAME = Symbol.for('meterline.exporterName');
 /** The name of an exporter made by {@link createExporter}; undefined for those of other makers. */
 export function exporterName(exporter: PushMetricExporter): string | undefined {
   return (exporter as { [NAME]?: string })[NAME];
+}
+
+/** By the function and not the object: whoever puts a function of his own in its place may keep batches. */
+const RELEASING = new WeakSet<PushMetricExporter['export']>();
+
+/** See {@link ExporterDefinition.releasesBatches}. */
+export function releasesBatches(exporter: PushMetricExporter): boolean {
+  return RELEASING.has(exporter.export);
 }
 
 /** What you write to make an exporter; see {@link createExporter}. */
@@ -153,7 +159,7 @@ export function createExporter(definition: ExporterDefinition): PushMetricExport
     selectAggregationTemporality: definition.selectAggregationTemporality,
     selectAggregation: definition.selectAggregation,
     componentType: definition.componentType,
-    releasesBatches: definition.releasesBatches === true,
   };
+  if (definition.releasesBatches === true) RELEASING.add(exporter.export);
   return exporter;
 }

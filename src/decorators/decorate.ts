@@ -1,7 +1,12 @@
 // What the decorators of one exporter share.
 import { textOf } from '../data/diagnostics.ts';
 import { ConfigError } from '../data/errors.ts';
-import { createExporter, type ExporterDefinition, type PushMetricExporter } from '../data/exporter.ts';
+import {
+  createExporter,
+  type ExporterDefinition,
+  type PushMetricExporter,
+  releasesBatches,
+} from '../data/exporter.ts';
 import type { ExportThrough } from './resumable.ts';
 import { WrappedExporter } from './wrapped-exporter.ts';
 
@@ -44,7 +49,7 @@ export function decorate(
     graceMillis: GRACE_MILLIS,
     selectAggregationTemporality: exporter.selectAggregationTemporality?.bind(exporter),
     selectAggregation: exporter.selectAggregation?.bind(exporter),
-    releasesBatches: exporter.releasesBatches === true,
+    releasesBatches: releasesBatches(exporter),
     export: (batch, { signal }) => exportThrough(batch, signal),
     forceFlush: () => inner.forceFlush(),
     shutdown: () => inner.shutdown(),

@@ -1,7 +1,12 @@
 // The periodic reader collects into the memory of what has been delivered, where the exporter says that it lets go of it.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { ExportError } from '../../src/data/errors.ts';
-import { createExporter, type ExporterDefinition } from '../../src/data/exporter.ts';
+import {
+  createExporter,
+  type ExporterDefinition,
+  type PushMetricExporter,
+  releasesBatches,
+} from '../../src/data/exporter.ts';
 import type { MetricBatch } from '../../src/data/metric-batch.ts';
 import { AggregationTemporality } from '../../src/data/metric-data.ts';
 import { diskQueue, fallback, filter, logging, multi, retry, timeout } from '../../src/decorators/index.ts';
@@ -95,7 +100,7 @@ test('decorators say it of what they wrap, unless they keep batches themselves',
     timeout(retry(lets()), 10),
     filter(lets(), { exclude: { name: 'x' } }),
   ]) {
-    expect(exporter.releasesBatches).toBe(true);
+    expect(releasesBatches(exporter)).toBe(true);
   }
   const others = [
     keeps(),
@@ -105,9 +110,20 @@ test('decorators say it of what they wrap, unless they keep batches themselves',
     fallback(lets(), lets()),
     diskQueue(lets(), { dir: '/nonexistent' }),
   ];
-  for (const exporter of others) expect(exporter.releasesBatches).not.toBe(true);
+  for (const exporter of others) expect(releasesBatches(exporter)).toBe(false);
 });
 
 test('remoteWrite, which remembers series, remembers nothing else of a batch', () => {
-  expect(remoteWrite({ url: 'http://localhost/' }).releasesBatches).toBe(true);
+  expect(releasesBatches(remoteWrite({ url: 'http://localhost/' }))).toBe(true);
+});
+
+test('not for what somebody puts around the export of one that lets go of batches', () => {
+  const lets = () => otlpHttp({ url: 'http://localhost/' });
+  const keep = (exporter: PushMetricExporter): PushMetricExporter['export'] => exporter.export.bind(exporter);
+  expect(releasesBatches({ ...lets(), export: keep(lets()) })).toBe(false);
+  expect(releasesBatches(Object.assign(lets(), { export: keep(lets()) }))).toBe(false);
+  expect(releasesBatches(retry({ ...lets(), export: keep(lets()) }))).toBe(false);
+  const spied = lets();
+  vi.spyOn(spied, 'export');
+  expect(releasesBatches(spied)).toBe(false);
 });

@@ -14,7 +14,7 @@ import { type SpareMemory, takeSpare } from '../../data/column-memory.ts';
 import { report, textOf } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
 import { exportTo } from '../../data/export-to.ts';
-import type { PushMetricExporter } from '../../data/exporter.ts';
+import { type PushMetricExporter, releasesBatches } from '../../data/exporter.ts';
 import { mergeDeltas } from '../../data/merge-deltas.ts';
 import type { MetricBatch } from '../../data/metric-batch.ts';
 import { METRIC_PRODUCERS } from '../../data/metric-producers.ts';
@@ -184,7 +184,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
 
   async #collectAndExport(): Promise<void> {
     await this.#exporterIsFree();
-    const memory = this.#exporter.releasesBatches === true ? takeSpare(this.#spare) : undefined;
+    const memory = releasesBatches(this.#exporter) ? takeSpare(this.#spare) : undefined;
     this.#spare = undefined;
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis, memory });
     if (errors.length > 0) {
