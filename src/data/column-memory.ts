@@ -63,11 +63,19 @@ export class ReusedMemory implements ColumnMemory {
  * Memory between two batches. Where the garbage collector comes by in between it may have it: an idle service holds nothing, and
  * one that makes garbage of its own loses nothing.
  */
-export type SpareMemory = WeakRef<ReusedMemory> | undefined;
+export class SpareMemory {
+  #memory: WeakRef<ReusedMemory> | undefined;
 
-/** To be used by the caller alone from then on. */
-export function takeSpare(spare: SpareMemory): ReusedMemory {
-  const memory = spare?.deref() ?? new ReusedMemory();
-  memory.begin();
-  return memory;
+  /** For the caller alone, until it is given back. */
+  take(): ReusedMemory {
+    const memory = this.#memory?.deref() ?? new ReusedMemory();
+    this.#memory = undefined;
+    memory.begin();
+    return memory;
+  }
+
+  /** Nobody reads the batch in it any more. Memory that is not given back is left to the garbage collector. */
+  giveBack(memory: ReusedMemory): void {
+    this.#memory = new WeakRef(memory);
+  }
 }

@@ -73,8 +73,8 @@ export interface ExporterDefinition {
   releasesBatches?: boolean;
   /**
    * Delivers one batch. Reject (best with an {@link ExportError}) when it was not delivered. The batch is
-   * immutable, and may be kept unless `releasesBatches` says that it is not. Stop when `signal` aborts: unless there is a `graceMillis`, the export has then already been
-   * reported as failed.
+   * immutable, and may be kept unless `releasesBatches` says that it is not. Stop when `signal` aborts: unless there is
+   * a `graceMillis`, the export has then already been reported as failed.
    *
    * Resolve with an {@link ExportError} that has `rejectedDataPoints` where the receiver took the batch but for some points:
    * OTLP calls that a success, and the provider's metrics about itself tell the two apart. Any other value means nothing.

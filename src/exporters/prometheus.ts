@@ -6,7 +6,7 @@ import {
   AggregationType,
 } from '../data/aggregation-option.ts';
 import { hasMethods } from '../data/checked-options.ts';
-import { type SpareMemory, takeSpare } from '../data/column-memory.ts';
+import { SpareMemory } from '../data/column-memory.ts';
 import { report } from '../data/diagnostics.ts';
 import { ConfigError, ExportError } from '../data/errors.ts';
 import { MetricBatch } from '../data/metric-batch.ts';
@@ -109,7 +109,7 @@ export class PrometheusMetricReader implements IMetricReader {
   readonly #told = new Set<string>();
   readonly #source: ScrapeSource;
   /** The memory of the last scrape. */
-  #spare: SpareMemory;
+  readonly #spare = new SpareMemory();
   #producer: MetricProducer | undefined;
   #self: ComponentMetrics | undefined;
   #detected: Promise<void> | undefined;
@@ -234,8 +234,7 @@ export class PrometheusMetricReader implements IMetricReader {
   }
 
   async #collectBatch(timeoutMillis: number): Promise<Collected> {
-    const memory = takeSpare(this.#spare);
-    this.#spare = undefined;
+    const memory = this.#spare.take();
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis, memory });
     if (errors.length > 0) {
       report('warn', 'prometheus-collect', 'metrics are missing from a scrape', ...errors);
@@ -248,9 +247,7 @@ export class PrometheusMetricReader implements IMetricReader {
     return {
       batch: toBatch(resourceMetrics),
       isWhole: errors.length === 0,
-      release: () => {
-        this.#spare = new WeakRef(memory);
-      },
+      release: () => this.#spare.giveBack(memory),
     };
   }
 

@@ -10,7 +10,7 @@ import {
   type OptionCheck,
   type OptionChecks,
 } from '../../data/checked-options.ts';
-import { type SpareMemory, takeSpare } from '../../data/column-memory.ts';
+import { SpareMemory } from '../../data/column-memory.ts';
 import { report, textOf } from '../../data/diagnostics.ts';
 import { ExportError } from '../../data/errors.ts';
 import { exportTo } from '../../data/export-to.ts';
@@ -109,7 +109,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
   #answered: Promise<void> = Promise.resolve();
   readonly #backlog: DeltaBacklog;
   /** The memory of the last collection, once it has been delivered. */
-  #spare: SpareMemory;
+  readonly #spare = new SpareMemory();
 
   /** @throws ConfigError when an option cannot work */
   constructor(given: PeriodicExportingMetricReaderOptions) {
@@ -184,8 +184,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
 
   async #collectAndExport(): Promise<void> {
     await this.#exporterIsFree();
-    const memory = releasesBatches(this.#exporter) ? takeSpare(this.#spare) : undefined;
-    this.#spare = undefined;
+    const memory = releasesBatches(this.#exporter) ? this.#spare.take() : undefined;
     const { resourceMetrics, errors } = await this.collect({ timeoutMillis: this.#timeoutMillis, memory });
     if (errors.length > 0) {
       const reasons = errors.slice(0, 3).map(textOf).join('; ');
@@ -202,7 +201,7 @@ export class PeriodicExportingMetricReader extends MetricReader {
       .reduceRight((newer, older) => mergeDeltas(older, newer), toBatch(resourceMetrics));
     await this.#exportPieces(batch);
     // What failed, or was given up on, may still be read.
-    this.#spare = memory && new WeakRef(memory);
+    if (memory !== undefined) this.#spare.giveBack(memory);
   }
 
   /** Tries every piece, then throws the first error. */
